@@ -1,0 +1,6 @@
+//! securemq: the secure MQTT broker.
+//!
+//! The broker is a pure function, and everything else is a driver around it. A module imports only those listed
+//! above it here; `tests/tidy.rs` checks that.
+
+pub mod protocol;

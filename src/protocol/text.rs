@@ -1,0 +1,91 @@
+//! UTF-8 strings as MQTT defines them, borrowed from the buffer they arrived in.
+
+use bytes::Bytes;
+use std::fmt;
+
+/// A UTF-8 encoded string: well formed, without U+0000, at most 65,535 bytes.
+///
+/// Cloning is cheap: the bytes are shared. A `Text` may keep the whole read buffer alive that it was
+/// sliced from; [`Text::compact`] gives one that does not.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Text(Bytes);
+
+/// Why some bytes are not an MQTT string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidText {
+    /// Not well-formed UTF-8, surrogates included. [v5:MQTT-1.5.4-1]
+    #[error("is not well-formed UTF-8")]
+    NotUtf8,
+    /// Holds U+0000. [v5:MQTT-1.5.4-2]
+    #[error("holds the character U+0000")]
+    Null,
+    /// Longer than its two-byte length can say.
+    #[error("is longer than 65,535 bytes")]
+    TooLong,
+}
+
+impl Text {
+    /// The longest string that fits its two-byte length prefix, in bytes.
+    pub const MAX_LEN: usize = 65_535;
+
+    /// Takes the bytes if they are an MQTT string.
+    pub fn new(bytes: Bytes) -> Result<Self, InvalidText> {
+        if bytes.len() > Self::MAX_LEN {
+            return Err(InvalidText::TooLong);
+        }
+        if std::str::from_utf8(&bytes).is_err() {
+            return Err(InvalidText::NotUtf8);
+        }
+        if bytes.contains(&0) {
+            return Err(InvalidText::Null);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The string.
+    pub fn as_str(&self) -> &str {
+        // `new` is the only door, so the fallback is never taken; it stands here because pure code does not panic.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it is the empty string.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A copy that owns its bytes alone and so keeps no larger buffer alive.
+    #[must_use]
+    pub fn compact(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+}
+
+impl TryFrom<&str> for Text {
+    type Error = InvalidText;
+
+    fn try_from(text: &str) -> Result<Self, InvalidText> {
+        Self::new(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
