@@ -9,9 +9,11 @@ mod qos;
 mod packet_id;
 mod topic;
 mod reason;
+mod error;
 mod packets;
 
 pub use client_id::{ClientId, InvalidClientId};
+pub use error::Violation;
 pub use packet_id::PacketId;
 pub use packets::{
     Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, ConnectProperties, Credentials, Disconnect,

@@ -1,0 +1,134 @@
+//! One line of access control: who, where, what, and whether it is allowed or denied.
+
+use super::name::{RoleName, UserName};
+use crate::protocol::{ClientId, InvalidTopic, Text, TopicFilter};
+use std::fmt;
+
+/// The number of a rule, as listed and removed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub i64);
+
+/// Whom a rule speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// One account. Its rules are asked before those of its role.
+    User(UserName),
+    /// Everybody who has the role.
+    Role(RoleName),
+}
+
+/// What a matching rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RuleEffect {
+    /// It may be done.
+    Allow,
+    /// It may not; within one subject a denial is stronger than any number of permissions.
+    Deny,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its number.
+    pub id: RuleId,
+    /// Whom it speaks of.
+    pub subject: Subject,
+    /// Which topics.
+    pub pattern: TopicPattern,
+    /// Whether it speaks of publishing.
+    pub publish: bool,
+    /// Whether it speaks of subscribing and receiving.
+    pub subscribe: bool,
+    /// What it says.
+    pub effect: RuleEffect,
+}
+
+/// A topic filter in which `%u` stands for the user's name and `%c` for the client identifier.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPattern(Text);
+
+/// Why a string is no topic pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPattern {
+    /// Not a topic filter.
+    #[error("the topic pattern {0}")]
+    Topic(#[from] InvalidTopic),
+    /// A `%` that is followed by something else than `u` or `c`.
+    #[error("the topic pattern holds '%' without 'u' (user name) or 'c' (client id) after it")]
+    Placeholder,
+    /// A shared subscription is authorised as its filter, so a rule names that.
+    #[error("the topic pattern begins with $share/; name the filter behind it instead")]
+    Shared,
+}
+
+impl TopicPattern {
+    /// Takes a filter with placeholders.
+    pub fn new(pattern: &str) -> Result<Self, InvalidPattern> {
+        if pattern.starts_with("$share/") {
+            return Err(InvalidPattern::Shared);
+        }
+        let filled = fill(pattern, Some("u"), "c").ok_or(InvalidPattern::Placeholder)?;
+        TopicFilter::try_from(filled.as_str())?;
+        Ok(Self(Text::try_from(pattern).map_err(InvalidTopic::from)?))
+    }
+
+    /// The filter that the pattern means for this user and client; `None` where a name is missing or would change the
+    /// meaning of the filter by holding `/`, `+`, `#` or NUL.
+    pub fn expand(&self, user: Option<&UserName>, client_id: &ClientId) -> Option<TopicFilter> {
+        let pattern = self.0.as_str();
+        if !pattern.contains('%') {
+            return TopicFilter::new(self.0.clone()).ok();
+        }
+        if pattern.contains("%c") && client_id.as_str().contains(['/', '+', '#', '\0']) {
+            return None;
+        }
+        if pattern.contains("%u") && user.is_none() {
+            return None;
+        }
+        let filled = fill(pattern, user.map(UserName::as_str), client_id.as_str())?;
+        TopicFilter::try_from(filled.as_str()).ok()
+    }
+
+    /// The pattern as a string.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// Puts the names in; `None` for a placeholder that is none, or that has no name to stand for.
+fn fill(pattern: &str, user: Option<&str>, client_id: &str) -> Option<String> {
+    let mut filled = String::with_capacity(pattern.len());
+    let mut parts = pattern.split('%');
+    filled.push_str(parts.next()?);
+    for part in parts {
+        let mut rest = part.chars();
+        match rest.next() {
+            Some('u') => filled.push_str(user?),
+            Some('c') => filled.push_str(client_id),
+            _ => return None,
+        }
+        filled.push_str(rest.as_str());
+    }
+    Some(filled)
+}
+
+impl fmt::Display for TopicPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => write!(f, "user {name}"),
+            Self::Role(name) => write!(f, "role {name}"),
+        }
+    }
+}

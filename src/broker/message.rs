@@ -1,0 +1,114 @@
+//! The application message: what is published, routed, queued and retained.
+
+use super::access::Principal;
+use super::time::Timestamp;
+use crate::protocol::{ClientId, PublishProperties, QoS, Text, TopicName, UserProperties};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Which session: nobody else inherits, ends or wipes it by using its client identifier.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey {
+    /// Whose it is.
+    pub principal: Principal,
+    /// Which of theirs.
+    pub client_id: ClientId,
+}
+
+/// Where a message came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A client published it, or it is its will. No-local and the check of a retained message's source ask for it.
+    Client(Arc<SessionKey>),
+    /// The broker itself.
+    System,
+}
+
+/// An application message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where it was published.
+    pub topic: TopicName,
+    /// What it says.
+    pub payload: Bytes,
+    /// What it was published with.
+    pub qos: QoS,
+    /// Whether it was published to be retained.
+    pub retain: bool,
+    /// When it becomes worthless.
+    pub expires_at: Option<Timestamp>,
+    /// Who published it.
+    pub origin: Origin,
+    /// What else 5.0 sends along unaltered.
+    pub properties: MessageProperties,
+}
+
+/// The properties of a message that reach its receivers unaltered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MessageProperties {
+    /// Whether the payload is declared to be UTF-8.
+    pub payload_is_utf8: Option<bool>,
+    /// What the payload is.
+    pub content_type: Option<Text>,
+    /// Where to answer.
+    pub response_topic: Option<Text>,
+    /// What the answer should carry.
+    pub correlation_data: Option<Bytes>,
+    /// In their order. [v5:MQTT-3.3.2-18]
+    pub user_properties: UserProperties,
+}
+
+impl MessageProperties {
+    /// Those of a PUBLISH that belong to the message and not to the hop.
+    pub fn of(properties: PublishProperties) -> Self {
+        Self {
+            payload_is_utf8: properties.payload_is_utf8,
+            content_type: properties.content_type,
+            response_topic: properties.response_topic,
+            correlation_data: properties.correlation_data,
+            user_properties: properties.user_properties,
+        }
+    }
+}
+
+impl Message {
+    /// A copy that owns its bytes alone: one that is kept must not keep the read buffer it arrived in.
+    #[must_use]
+    pub fn compact(&self) -> Self {
+        let properties = &self.properties;
+        Self {
+            topic: self.topic.compact(),
+            payload: Bytes::copy_from_slice(&self.payload),
+            qos: self.qos,
+            retain: self.retain,
+            expires_at: self.expires_at,
+            origin: self.origin.clone(),
+            properties: MessageProperties {
+                payload_is_utf8: properties.payload_is_utf8,
+                content_type: properties.content_type.as_ref().map(Text::compact),
+                response_topic: properties.response_topic.as_ref().map(Text::compact),
+                correlation_data: properties.correlation_data.as_ref().map(|data| Bytes::copy_from_slice(data)),
+                user_properties: properties
+                    .user_properties
+                    .iter()
+                    .map(|(name, value)| (name.compact(), value.compact()))
+                    .collect(),
+            },
+        }
+    }
+
+    /// Roughly the memory it takes, in bytes: what queues are bounded by.
+    pub fn size(&self) -> usize {
+        let pairs = self.properties.user_properties.iter().map(|(name, value)| name.len() + value.len());
+        std::mem::size_of::<Self>()
+            + self.topic.as_str().len()
+            + self.payload.len()
+            + self.properties.correlation_data.as_ref().map_or(0, Bytes::len)
+            + pairs.sum::<usize>()
+    }
+
+    /// Whether it is worthless by now.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
