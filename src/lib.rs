@@ -6,3 +6,4 @@
 pub mod protocol;
 pub mod broker;
 pub mod config;
+pub mod cli;
