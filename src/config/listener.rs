@@ -48,13 +48,19 @@ pub enum Authentication {
 }
 
 impl Authentication {
-    /// Every method, with its name in the configuration.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("password", Self::Password),
-        ("certificate", Self::Certificate),
-        ("password-or-certificate", Self::PasswordOrCertificate),
-        ("password-and-certificate", Self::PasswordAndCertificate),
-    ];
+    /// Every method.
+    pub const ALL: [Self; 4] =
+        [Self::Password, Self::Certificate, Self::PasswordOrCertificate, Self::PasswordAndCertificate];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Certificate => "certificate",
+            Self::PasswordOrCertificate => "password-or-certificate",
+            Self::PasswordAndCertificate => "password-and-certificate",
+        }
+    }
 
     /// Whether clients may show a certificate, so that the listener must ask for one.
     pub fn asks_for_certificate(self) -> bool {
@@ -149,19 +155,19 @@ pub struct ListenUrl {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidListenUrl {
     /// Nothing known stands before `://`.
-    #[error("does not begin with mqtt://, mqtts://, ws:// or wss://")]
+    #[error("it does not begin with mqtt://, mqtts://, ws:// or wss://")]
     Scheme,
     /// The host is a name or a damaged address.
-    #[error("{0:?} is not an IP address (IPv6 in brackets) or localhost")]
+    #[error("its host {0:?} is not an IP address (IPv6 in brackets) or localhost")]
     Host(String),
     /// The port is no number from 0 to 65535.
-    #[error("{0:?} is not a port from 0 to 65535")]
+    #[error("its port {0:?} is not a number from 0 to 65535")]
     Port(String),
     /// A path where there is no HTTP.
-    #[error("has a path, which only ws:// and wss:// have")]
+    #[error("it has a path, which only ws:// and wss:// have")]
     Path,
     /// A user name, query, fragment or white space.
-    #[error("holds {0:?}, which has no meaning here")]
+    #[error("it holds {0:?}, which has no meaning here")]
     Character(char),
 }
 

@@ -97,9 +97,17 @@ pub enum CertificateUser {
 }
 
 impl CertificateUser {
-    /// Every field, with its name in the configuration.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("cn", Self::CommonName), ("san-uri", Self::SanUri), ("san-dns", Self::SanDns)];
+    /// Every field.
+    pub const ALL: [Self; 3] = [Self::CommonName, Self::SanUri, Self::SanDns];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CommonName => "cn",
+            Self::SanUri => "san-uri",
+            Self::SanDns => "san-dns",
+        }
+    }
 }
 
 /// A version of TLS that is still safe.
@@ -113,8 +121,16 @@ pub enum TlsVersion {
 }
 
 impl TlsVersion {
-    /// Every version, with its name in the configuration.
-    pub const NAMES: [(&'static str, Self); 2] = [("1.2", Self::V1_2), ("1.3", Self::V1_3)];
+    /// Every version.
+    pub const ALL: [Self; 2] = [Self::V1_2, Self::V1_3];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1_2 => "1.2",
+            Self::V1_3 => "1.3",
+        }
+    }
 }
 
 /// Who may log in, and how fast.
@@ -268,8 +284,16 @@ pub enum Durability {
 }
 
 impl Durability {
-    /// Every class, with its name in the configuration.
-    pub const NAMES: [(&'static str, Self); 2] = [("commit", Self::Commit), ("os", Self::Os)];
+    /// Every class.
+    pub const ALL: [Self; 2] = [Self::Commit, Self::Os];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Os => "os",
+        }
+    }
 }
 
 #[cfg(test)]
