@@ -5,7 +5,11 @@
 mod error;
 mod output;
 mod context;
+mod config;
+mod args;
+mod run;
 
 pub use context::Context;
 pub use error::{CliError, Exit, Problem};
 pub use output::{Format, Output, Visible};
+pub use run::main;
