@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 /// The values of a configuration file. `path` is what its lines are named after.
 pub(super) fn parse_file(path: &Path, text: &str) -> Result<Table, Vec<ConfigProblem>> {
     let path: Arc<Path> = path.into();
-    parse(text, &|offset| Source::File(path.clone(), line_of(text, offset)))
+    parse(text, &|offset| Source::File(path.clone(), line_of(text.as_bytes(), offset)))
 }
 
 /// A value written as TOML in one place: what an environment variable holds.
@@ -72,6 +72,6 @@ fn convert(value: &DeValue<'_>, source: &dyn Fn(usize) -> Source) -> Value {
 }
 
 /// The line, counted from 1, that the byte at `offset` is in.
-fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+pub(super) fn line_of(text: &[u8], offset: usize) -> usize {
+    1 + text.iter().take(offset).filter(|&&byte| byte == b'\n').count()
 }

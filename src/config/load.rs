@@ -1,7 +1,7 @@
 //! Merges what the file, the environment and the flags say, and checks it.
 
 use super::check::check;
-use super::file::parse_file;
+use super::file::{line_of, parse_file};
 use super::listener::ListenUrl;
 use super::problem::{ConfigError, ConfigProblem, ProblemKind};
 use super::settings::Config;
@@ -61,15 +61,19 @@ pub fn load(flags: &Flags, environment: impl IntoIterator<Item = (OsString, OsSt
 }
 
 fn read_file(path: &Path) -> Result<String, Vec<ConfigProblem>> {
-    let problem = |kind| vec![ConfigProblem { source: Source::File(path.into(), 1), key: String::new(), kind }];
+    let problem =
+        |line, kind| vec![ConfigProblem { source: Source::File(path.into(), line), key: String::new(), kind }];
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error: io::Error| problem(ProblemKind::Unreadable(error)))?;
+        .map_err(|error: io::Error| problem(1, ProblemKind::Unreadable(error)))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(problem(ProblemKind::TooLarge(MAX_FILE_BYTES)));
+        return Err(problem(1, ProblemKind::TooLarge(MAX_FILE_BYTES)));
     }
-    String::from_utf8(bytes).map_err(|_| problem(ProblemKind::NotUtf8))
+    String::from_utf8(bytes).map_err(|error| {
+        let line = line_of(error.as_bytes(), error.utf8_error().valid_up_to());
+        problem(line, ProblemKind::NotUtf8)
+    })
 }
 
 /// What lies under the file, and what lies over it.

@@ -39,7 +39,13 @@ pub struct ConfigProblem {
 
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.source)?;
+        match (&self.source, &self.kind) {
+            // What keeps the whole file from being read is in no line of it.
+            (Source::File(path, _), ProblemKind::Unreadable(_) | ProblemKind::TooLarge(_)) => {
+                write!(f, "{}: ", path.display())?;
+            }
+            (source, _) => write!(f, "{source}: ")?,
+        }
         match &self.source {
             // A variable or flag is the option's name already.
             Source::Variable(_) | Source::Flag(_) => {}

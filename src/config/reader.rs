@@ -226,8 +226,10 @@ impl Reader {
         for (name, entry) in table.entries() {
             let key = if group.is_empty() { name.to_owned() } else { format!("{group}.{name}") };
             let is_group = self.options.iter().any(|option| option.starts_with(&format!("{key}.")));
+            // A variable names its option in full, so a wrong group in it is a wrong option.
+            let names_options = is_group || matches!(entry.source, Source::Variable(_));
             match &entry.value {
-                Value::Table(below) if is_group => self.note_unknown_keys_in(&key, below),
+                Value::Table(below) if names_options => self.note_unknown_keys_in(&key, below),
                 _ if is_group => self.note(&entry.source, &key, not(entry, Wanted::Group)),
                 _ => {
                     let nearest = self.nearest_key(&key);

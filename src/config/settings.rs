@@ -139,7 +139,7 @@ pub struct AuthSettings {
     /// The role of clients without credentials. Default: they are refused.
     pub anonymous_role: Option<RoleName>,
     /// Logins that may wait for their password to be checked, 1 to 100,000; more are refused as "server busy". Default
-    /// 1,000, about 15 s of work for one thread.
+    /// 256: about four seconds of work for one thread, and a few classes that log in at once.
     pub max_login_checks_waiting: usize,
     /// Threads that check passwords, 1 to 256. Default: one per two cores.
     pub login_threads: Option<NonZeroUsize>,
@@ -155,7 +155,7 @@ impl Default for AuthSettings {
     fn default() -> Self {
         Self {
             anonymous_role: None,
-            max_login_checks_waiting: 1_000,
+            max_login_checks_waiting: 256,
             login_threads: None,
             failed_logins_per_minute: 10,
             login_cache: Duration::from_secs(300),

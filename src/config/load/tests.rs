@@ -363,9 +363,9 @@ fn a_file_that_cannot_be_read_is_a_problem() {
     let mut world = World::new("");
     fs::remove_file(world.folder.path().join("config.toml")).unwrap();
     let problems = world.problems();
-    assert!(problems[0].starts_with("config.toml:1: cannot read the configuration: "), "{problems:?}");
+    assert!(problems[0].starts_with("config.toml: cannot read the configuration: "), "{problems:?}");
     world.flags.config = Some("/dev/zero".into());
-    assert_eq!(world.problems(), ["/dev/zero:1: is larger than 1048576 bytes, so it is no configuration"]);
+    assert_eq!(world.problems(), ["/dev/zero: is larger than 1048576 bytes, so it is no configuration"]);
 }
 
 #[test]
@@ -374,10 +374,10 @@ fn text_that_is_not_utf8_is_a_problem() {
     let mut world = World::new("").variable("SECUREMQ__LOG__KEEP_DAYS", "1");
     world.environment[0].1 = OsString::from_vec(vec![0xff]);
     world.flags.data_dir = Some(OsString::from_vec(vec![0xff]).into());
-    fs::write(world.flags.config.as_ref().unwrap(), [0xff]).unwrap();
+    fs::write(world.flags.config.as_ref().unwrap(), b"# 1\n# \xff").unwrap();
     assert_eq!(
         world.problems(),
-        ["config.toml:1: is not UTF-8", "SECUREMQ__LOG__KEEP_DAYS: is not UTF-8", "--data-dir: is not UTF-8"]
+        ["config.toml:2: is not UTF-8", "SECUREMQ__LOG__KEEP_DAYS: is not UTF-8", "--data-dir: is not UTF-8"]
     );
 }
 
