@@ -5,6 +5,16 @@
 
 mod error;
 mod password;
+mod certificate;
+mod throttle;
+mod cache;
+mod pool;
+mod authenticator;
 
-pub use error::AuthError;
+pub use authenticator::{
+    Account, AuthSettings, Authenticator, Directory, Login, LoginRefused, LoginRequest, Method, Rehash,
+};
+pub use certificate::{ClientCertificate, Fingerprint, IdentityField, USER_URN};
+pub use error::{AuthError, CertificateProblem};
 pub use password::{HashMemory, PasswordCost, generate_password, hash_password, needs_rehash, verify_password};
+pub use throttle::Allowance;
