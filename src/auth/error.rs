@@ -2,6 +2,8 @@
 
 use super::certificate::IdentityField;
 use crate::broker::InvalidName;
+use std::io;
+use std::path::PathBuf;
 
 /// Why credentials could not be made, read or checked. A wrong password is not an error but an answer.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +27,85 @@ pub enum AuthError {
     Hash(#[source] argon2::Error),
     /// A hashing thread could not be started.
     #[error("a thread for password checks could not be started")]
-    Thread(#[source] std::io::Error),
+    Thread(#[source] io::Error),
+    /// A file of keys or certificates that is not there or not to be read.
+    #[error("{path} cannot be read: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file or folder that cannot be made.
+    #[error("{path} cannot be written: {source}")]
+    Unwritable {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A key that others than its owner may read or write.
+    #[error("the key {path} is open to others (mode {mode:o}); run: chmod 600 {path}")]
+    KeyFileOpen {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A key that belongs to somebody else, who could change it.
+    #[error("the key {path} belongs to the user with id {owner}; it must belong to the one that runs this, or to root")]
+    KeyFileForeign {
+        /// Which file.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+    /// A file that should hold a certificate.
+    #[error("{path} holds no certificate in PEM")]
+    NoCertificate {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A file that should hold a key.
+    #[error("{path} holds no private key in PEM that certificates can be made with")]
+    NoKey {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The CA's key is kept elsewhere, or was lost.
+    #[error("{path} is missing, and without the CA's key no certificate can be issued")]
+    NoAuthority {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The CA's certificate and key are not a pair.
+    #[error("the CA's certificate {certificate} and key {key} do not belong together")]
+    NotAPair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// The CA has ended.
+    #[error("the CA in {path} has expired; move the folder away to begin with a new one")]
+    AuthorityExpired {
+        /// Its certificate.
+        path: PathBuf,
+    },
+    /// A name that no certificate can carry.
+    #[error("{0:?} is no host name and no address")]
+    HostName(String),
+    /// A number of days that makes no sense.
+    #[error("a certificate is valid for 1 to {most} days, not {days}")]
+    Days {
+        /// As asked for.
+        days: u32,
+        /// The most that is allowed.
+        most: u32,
+    },
+    /// The certificate could not be made.
+    #[error("the certificate could not be made: {0}")]
+    Issue(#[from] rcgen::Error),
 }
 
 /// Why a certificate that TLS verified names no user.
