@@ -6,3 +6,4 @@
 pub mod protocol;
 pub mod broker;
 pub mod auth;
+pub mod server;
