@@ -8,5 +8,6 @@ pub mod broker;
 pub mod config;
 pub mod store;
 pub mod auth;
+pub mod audit;
 pub mod server;
 pub mod cli;

@@ -27,6 +27,11 @@ pub const USER_URN: &str = "urn:securemq:user:";
 pub struct Fingerprint([u8; digest::SHA256_OUTPUT_LEN]);
 
 impl Fingerprint {
+    /// The fingerprint of these bytes, as stored.
+    pub fn from_bytes(bytes: [u8; digest::SHA256_OUTPUT_LEN]) -> Self {
+        Self(bytes)
+    }
+
     /// The fingerprint of a certificate in DER.
     pub fn of(certificate: &[u8]) -> Self {
         let mut bytes = [0; digest::SHA256_OUTPUT_LEN];

@@ -25,6 +25,11 @@ impl Allowance {
     /// one core.
     pub const ADDRESS: Self = Self { burst: 300, refill: Duration::from_millis(100) };
 
+    /// So many per minute, all of which may come at once.
+    pub fn per_minute(count: u32) -> Self {
+        Self { burst: count, refill: Duration::from_secs(60) / count.max(1) }
+    }
+
     fn refill_ms(self) -> u64 {
         u64::try_from(self.refill.as_millis()).unwrap_or(u64::MAX)
     }

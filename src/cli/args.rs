@@ -2,6 +2,7 @@
 
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
+use super::serve::ServeCommand;
 use crate::config::ListenUrl;
 use clap::{Parser, Subcommand};
 
@@ -21,6 +22,8 @@ pub struct Arguments {
 /// What to do: each command is one file with its arguments, its help and its `run`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the broker
+    Serve(ServeCommand),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -29,6 +32,7 @@ impl Command {
     /// The listeners named on the command line, which replace the configured ones.
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
+            Self::Serve(command) => command.listen(),
             Self::Config(command) => command.listen(),
         }
     }

@@ -4,8 +4,11 @@
 
 mod error;
 mod output;
+mod remedy;
 mod context;
+mod database;
 mod config;
+mod serve;
 mod args;
 mod run;
 

@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn a_moment_survives_the_way_over_the_wall_clock() {
         let clock = Clock::start();
-        for moment in [clock.now().after_secs(3600), clock.now(), Timestamp::from_millis(clock.now().as_millis() - 5000)]
+        for moment in
+            [clock.now().after_secs(3600), clock.now(), Timestamp::from_millis(clock.now().as_millis() - 5000)]
         {
             let back = clock.from_unix_millis(clock.to_unix_millis(moment));
             assert!(back.since(moment).max(moment.since(back)) < Duration::from_secs(1), "{back:?} {moment:?}");

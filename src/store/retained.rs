@@ -6,19 +6,10 @@ use super::keys::Keyring;
 use super::record::{Decoder, Encoder};
 use super::seal::{BlindIndex, Place, RowKey};
 use super::wall_clock::UnixMillis;
-use crate::broker::{Message, MessageProperties, Origin};
+use crate::broker::{Message, MessageProperties, Origin, RetainedVersion};
 use crate::protocol::{QoS, TopicName};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, query_as};
 use std::sync::Arc;
-
-/// Which of two messages retained for a topic came later: the greater one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RetainedVersion {
-    /// Counts on with every change.
-    pub counter: u64,
-    /// Which shard made it, so that no two are equal.
-    pub shard: u16,
-}
 
 /// A retained message as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use super::error::TlsSettingsError;
 use crate::auth::read_key_file;
+use crate::config::TlsVersion;
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub struct TlsOptions {
     pub client_certificates: ClientCertificates,
     /// What is spoken inside.
     pub application: Application,
+    /// The oldest version that is spoken.
+    pub minimum_version: TlsVersion,
 }
 
 /// A TLS listener's settings, in force and renewable.
@@ -92,11 +95,15 @@ impl TlsSettings {
 fn build(options: &TlsOptions) -> Result<ServerConfig, TlsSettingsError> {
     let TlsFiles { certificate, key, client_ca: _, revocations: _ } = &options.files;
     let provider = Arc::new(provider());
+    let versions: &[_] = match options.minimum_version {
+        TlsVersion::V1_2 => &[&TLS13, &TLS12],
+        TlsVersion::V1_3 => &[&TLS13],
+    };
     let chain = read_certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(&read_key_file(key)?)
         .map_err(|_| TlsSettingsError::NotPem { path: key.clone(), expected: "private key" })?;
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_protocol_versions(versions)?
         .with_client_cert_verifier(client_verifier(options, provider)?)
         .with_single_cert(chain, private)
         .map_err(|source| TlsSettingsError::Pair { certificate: certificate.clone(), key: key.clone(), source })?;
