@@ -404,11 +404,11 @@ fn citations(tree: &Tree) -> Vec<String> {
     problems
 }
 
-/// `v5:MQTT-3.3.1-4`, or a section: `v31:3.1`.
+/// `v5:MQTT-3.3.1-4`, or a section: `v31:3.1`. One name is as odd as `v311:MQTT-3-8.3-4` in the specification itself.
 fn is_citation(text: &str) -> bool {
     let Some((version, place)) = text.split_once(':') else { return false };
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_section = |text: &str| text.split('.').all(is_number);
+    let is_section = |text: &str| text.split(['.', '-']).all(is_number);
     match (version, place.strip_prefix("MQTT-")) {
         ("v5" | "v311", Some(statement)) => {
             statement.rsplit_once('-').is_some_and(|(section, number)| is_section(section) && is_number(number))

@@ -113,7 +113,7 @@ fn nameless_silent_and_long_files_are_found() {
 
 #[test]
 fn only_well_formed_citations_pass() {
-    for right in ["v5:MQTT-3.3.1-4", "v311:MQTT-4.7.1-2", "v31:3.1", "v5:4.8.2"] {
+    for right in ["v5:MQTT-3.3.1-4", "v311:MQTT-4.7.1-2", "v311:MQTT-3-8.3-4", "v31:3.1", "v5:4.8.2"] {
         assert!(is_citation(right), "{right}");
     }
     for wrong in ["MQTT-3.3.1-4", "v5:MQTT-3.3.1", "v31:MQTT-3.3.1-4", "v5:MQTT-3.3.1-4a", "v3:3.1", "v5:", "v5:MQTT-"]
