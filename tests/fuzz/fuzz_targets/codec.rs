@@ -1,0 +1,7 @@
+//! Bytes of a connection.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::codec(data));

@@ -1,0 +1,7 @@
+//! Topic names and filters.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::topic(data));
