@@ -4,3 +4,4 @@
 //! above it here; `tests/tidy.rs` checks that.
 
 pub mod protocol;
+pub mod bridge;

@@ -41,12 +41,14 @@ pub fn version_to_answer_in(bytes: &[u8]) -> Option<ProtocolVersion> {
     /// Fixed header, protocol name and level.
     const ENOUGH: usize = 16;
     let header = FixedHeader::read(bytes, u32::MAX).ok()??;
+    if header.packet_type != PacketType::Connect {
+        return None;
+    }
     let rest = bytes.get(header.body_at..)?;
     let mut reader = Reader::new(Bytes::copy_from_slice(rest.get(..ENOUGH).unwrap_or(rest)));
-    match (header.packet_type, chosen_version(&mut reader)) {
-        (PacketType::Connect, Ok(version)) => Some(version),
-        (PacketType::Connect, Err(Violation::UnsupportedVersion { answer_in, .. })) => Some(answer_in),
-        (_, _) => None,
+    match chosen_version(&mut reader) {
+        Ok(version) | Err(Violation::UnsupportedVersion { answer_in: version, .. }) => Some(version),
+        Err(_) => None,
     }
 }
 

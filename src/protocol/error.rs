@@ -40,7 +40,7 @@ pub enum Violation {
         /// Its four flags.
         flags: u8,
     },
-    /// [v5:MQTT-3.1.2-24]
+    /// [v5:MQTT-3.1.2-24] [v5:MQTT-3.2.2-15]
     #[error("a packet of {length} bytes is longer than the {maximum} allowed")]
     PacketTooLarge {
         /// Of the whole packet.
@@ -132,6 +132,9 @@ pub enum Violation {
     /// [v5:MQTT-3.2.2-6]
     #[error("a CONNACK that refuses says that a session is present")]
     SessionPresentInRefusal,
+    /// [v5:MQTT-3.2.2-2]
+    #[error("a CONNACK after a clean start says that a session is present")]
+    SessionPresentAfterCleanStart,
 
     // PUBLISH.
     /// [v5:MQTT-3.3.1-4] [v5:MQTT-3.1.2-12] [v311:MQTT-3.8.3-4]
@@ -282,6 +285,7 @@ impl Violation {
             | Self::AuthenticationMethodMissing
             | Self::PasswordWithoutUserName
             | Self::SessionPresentInRefusal
+            | Self::SessionPresentAfterCleanStart
             | Self::QoS3(_)
             | Self::TopicMissing
             | Self::TopicAliasUnknown(_)

@@ -1,6 +1,7 @@
 //! Bytes of a connection.
 #![no_main]
 
+#[allow(dead_code, reason = "one target of several")]
 #[path = "../targets.rs"]
 mod targets;
 

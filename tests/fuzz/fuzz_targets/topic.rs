@@ -1,6 +1,7 @@
 //! Topic names and filters.
 #![no_main]
 
+#[allow(dead_code, reason = "one target of several")]
 #[path = "../targets.rs"]
 mod targets;
 
