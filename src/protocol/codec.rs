@@ -36,7 +36,7 @@ pub fn decode(source: &mut Bytes, version: Option<ProtocolVersion>, maximum: u32
 /// The version in which a refused CONNECT at the front of `bytes` is best answered, if that much of it is there and
 /// is MQTT at all.
 pub fn version_to_answer_in(bytes: &[u8]) -> Option<ProtocolVersion> {
-    /// Fixed header, protocol name and level.
+    /// For the longer protocol name and the level.
     const ENOUGH: usize = 16;
     let header = FixedHeader::read(bytes, u32::MAX).ok()??;
     if header.packet_type != PacketType::Connect {
