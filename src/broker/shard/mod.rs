@@ -13,3 +13,6 @@ mod peers;
 mod policy;
 
 pub use self::core::Shard;
+
+#[cfg(test)]
+mod tests;
