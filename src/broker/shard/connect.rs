@@ -34,6 +34,7 @@ impl Shard {
             Err((reason, detail)) => return self.refuse(connecting, reason, detail, effects),
         };
         if let Some(index) = existing {
+            self.catch_up(now, index, effects);
             self.end_connection(now, index, Reason::TakenOver, None, effects);
         }
         let existing = existing.filter(|&index| self.sessions.get(index).is_some());
@@ -56,6 +57,13 @@ impl Shard {
         self.record(index, kind, effects);
         self.tell_groups(index, effects);
         self.pump(now, index, effects);
+    }
+
+    /// What was due for a session before this moment has happened, even if its timer was not looked at yet.
+    fn catch_up(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
+        let Some(at) = self.sessions.get(index).map(|session| session.at) else { return };
+        self.will_due(now, at, effects);
+        self.session_expiry_due(now, at, effects);
     }
 
     /// The will and the existing session of a client that may be let in.

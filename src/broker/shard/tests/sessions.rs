@@ -105,6 +105,17 @@ fn a_session_lasts_as_long_as_its_expiry_says_and_no_longer() {
     }
 }
 
+/// The clock of the core may be read before the timer is looked at.
+#[test]
+fn a_session_that_is_over_is_not_resumed_even_before_its_timer_is_looked_at() {
+    let mut stage = Stage::one();
+    let first = stage.connect(client("a").durable().expiry(100));
+    stage.lose(first);
+    stage.now = stage.now.after_secs(100);
+    let second = stage.connect_and_hear(client("a").durable());
+    assert_eq!(stage.hear(second), ["connack"]);
+}
+
 /// [v5:MQTT-3.14.4-1] and the session expiry interval of DISCONNECT
 #[test]
 fn disconnect_may_change_the_expiry_of_a_session_that_has_one() {
