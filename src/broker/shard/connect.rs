@@ -250,12 +250,13 @@ impl Shard {
         let at = session.at;
         let Some(expiry) = session.expiry else { return self.end_session(now, index, reason, effects) };
         self.timers.set(now.after(expiry), Timer::SessionExpiry(at));
-        match session.will.as_ref().map(|will| will.delay) {
+        let delay = session.will.as_ref().map(|will| will.delay);
+        self.tell_groups(index, effects);
+        match delay {
             None => {}
             Some(Duration::ZERO) => self.publish_will(now, index, effects),
             Some(delay) => self.timers.set(now.after(delay), Timer::Will(at)),
         }
-        self.tell_groups(index, effects);
     }
 
     /// The time of a will has come, unless the client came back. [v5:MQTT-3.1.3-9]
@@ -293,14 +294,15 @@ impl Shard {
 
     /// Ends a session and everything in it; a will that waited is published now. [v5:MQTT-3.1.2-10]
     pub(super) fn end_session(&mut self, now: Timestamp, index: u32, reason: Reason, effects: &mut Effects) {
-        self.publish_will(now, index, effects);
-        if self.sessions.get(index).is_some_and(|session| session.expiry.is_some()) {
-            self.record(index, EventKind::SessionEnded { reason }, effects);
-        }
         let Some(session) = self.sessions.get_mut(index) else { return };
-        let subscriptions = std::mem::take(&mut session.subscriptions);
+        let (subscriptions, is_durable) = (std::mem::take(&mut session.subscriptions), session.expiry.is_some());
         for subscription in subscriptions.values() {
             self.remove_subscription(index, &subscription.filter, effects);
+        }
+        // Only now, or a group could choose the dying session to receive its own will.
+        self.publish_will(now, index, effects);
+        if is_durable {
+            self.record(index, EventKind::SessionEnded { reason }, effects);
         }
         if let Some(session) = self.sessions.remove(index) {
             self.by_key.remove(&session.key);

@@ -181,3 +181,15 @@ fn a_will_expires_from_its_publication_on_and_may_be_retained() {
     stage.send(late, super::stage::subscribe(1, "state", 1));
     assert_eq!(stage.hear(late), ["suback #1 0x01", "publish state=gone q1 #1 retain expiry=20"]);
 }
+
+/// The dying session is no member of a group any more when its will is shared out.
+#[test]
+fn a_will_is_not_given_to_the_session_that_dies_with_it() {
+    let (mut stage, _) = stage_with_watcher();
+    let doomed = stage.connect(client("a").will("job", 0));
+    stage.subscribed(doomed, "$share/g/job", 1);
+    let other = stage.connect(client("b"));
+    stage.subscribed(other, "$share/g/job", 1);
+    stage.lose(doomed);
+    assert_eq!(stage.hear(other), ["publish job=gone q1 #1"]);
+}
