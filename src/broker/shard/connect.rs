@@ -313,7 +313,7 @@ impl Shard {
     fn publish_will(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(will) = session.will.take() else { return };
-        let message = Arc::new(will.publish(now));
+        let mut message = will.publish(now);
         let verdict = session.rights.verdict(Permission::Publish, &message.topic);
         let topic = message.topic.text().clone();
         let size = u32::try_from(message.payload.len()).unwrap_or(u32::MAX);
@@ -322,6 +322,9 @@ impl Shard {
             let kind = EventKind::PublishRefused { topic, size, reason: Reason::WillNotAllowed, rule };
             return self.record(index, kind, effects);
         }
+        // Nobody is left to be told with 0x97, so whoever is subscribed gets it and nobody later does.
+        message.retain = message.retain && !self.retained_is_full(&message.topic, message.payload.len());
+        let message = Arc::new(message);
         let delivered = self.publish_everywhere(now, &message, None, effects).matched;
         let (qos, retain) = (message.qos, message.retain);
         self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);

@@ -31,7 +31,10 @@ impl Shard {
         let Some(session) = self.sessions.get(index) else { return };
         let verdict = session.rights.verdict(Permission::Publish, &topic);
         let refusal = match verdict {
-            Verdict::Allowed(_) => self.retained_is_full(&publish, &topic).then_some((Reason::TooManyRetained, None)),
+            Verdict::Allowed(_) if publish.retain && self.retained_is_full(&topic, publish.payload.len()) => {
+                Some((Reason::TooManyRetained, None))
+            }
+            Verdict::Allowed(_) => None,
             Verdict::Denied(rule) => Some((verdict.reason(), Some(rule))),
             Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => Some((verdict.reason(), None)),
         };
@@ -62,12 +65,12 @@ impl Shard {
         session.zip(packet_id).is_some_and(|(session, id)| session.inbound.unreleased.insert(id))
     }
 
-    fn retained_is_full(&self, publish: &Publish, topic: &TopicName) -> bool {
-        publish.retain
-            && !publish.payload.is_empty()
+    /// Whether a message for this topic would be one retained message too many.
+    pub(super) fn retained_is_full(&self, topic: &TopicName, payload_len: usize) -> bool {
+        payload_len > 0
             && self.retained.get(topic).is_none()
             && (self.retained.len() >= self.limits.max_retained_messages
-                || self.retained.bytes().saturating_add(publish.payload.len()) > self.limits.max_retained_bytes)
+                || self.retained.bytes().saturating_add(payload_len) > self.limits.max_retained_bytes)
     }
 
     fn accept_publish(

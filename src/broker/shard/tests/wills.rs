@@ -1,6 +1,7 @@
 //! What is published for a client that vanishes, when, and with whose rights.
 
-use super::stage::{Hello, Stage, client, disconnect};
+use super::stage::{Hello, Stage, client, disconnect, publish};
+use crate::broker::limits::Limits;
 use crate::protocol::{Disconnect, Packet, ProtocolVersion, ReasonCode};
 
 fn stage_with_watcher() -> (Stage, crate::broker::effect::ConnectionId) {
@@ -192,4 +193,20 @@ fn a_will_is_not_given_to_the_session_that_dies_with_it() {
     stage.subscribed(other, "$share/g/job", 1);
     stage.lose(doomed);
     assert_eq!(stage.hear(other), ["publish job=gone q1 #1"]);
+}
+
+/// A will is no way around the bound of retained messages.
+#[test]
+fn a_will_that_would_exceed_the_retained_messages_is_published_but_not_retained() {
+    let mut stage = Stage::new(1, &Limits { max_retained_messages: 1, ..Limits::default() });
+    let watcher = stage.connect(client("watcher"));
+    stage.subscribed(watcher, "#", 1);
+    stage.send(watcher, super::stage::retain("full", "x", 0, 0));
+    stage.hear(watcher);
+    let retained = |connect: &mut crate::protocol::Connect| connect.will.as_mut().unwrap().retain = true;
+    let doomed = stage.connect(client("a").will("will", 0).change(retained));
+    stage.lose(doomed);
+    assert_eq!(stage.hear(watcher), ["publish will=gone q1 #1"]);
+    assert_eq!(stage.shard(0).retained_count(), 1);
+    stage.send(watcher, publish("after", "x", 0, 0));
 }
