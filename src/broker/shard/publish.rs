@@ -46,8 +46,10 @@ impl Shard {
 
     /// The topic of a message that may come now.
     fn admit(&mut self, index: u32, publish: &Publish) -> Result<TopicName, Violation> {
-        let maximum = self.limits.receive_maximum;
         let Some(session) = self.sessions.get_mut(index) else { return Err(Violation::TopicMissing) };
+        let Some(live) = session.live.as_mut() else { return Err(Violation::TopicMissing) };
+        // Before 5.0 a client is not told of a maximum, so its 65,535 identifiers are the bound.
+        let maximum = if live.version.has_properties() { self.limits.receive_maximum } else { u16::MAX };
         if !publish.properties.subscription_ids.is_empty() {
             return Err(Violation::SubscriptionIdFromClient);
         }
@@ -55,7 +57,6 @@ impl Shard {
         if publish.qos > QoS::AtMostOnce && !is_repeated && session.inbound.unacknowledged() >= usize::from(maximum) {
             return Err(Violation::ReceiveMaximumExceeded(maximum));
         }
-        let Some(live) = session.live.as_mut() else { return Err(Violation::TopicMissing) };
         live.inbound_aliases.resolve(&publish.topic, publish.properties.topic_alias)
     }
 

@@ -3,7 +3,7 @@
 use super::stage::{Stage, client, id, puback, pubcomp, publish, pubrec, pubrel, retain, subscribe};
 use crate::broker::effect::{CommitOutcome, ConnectionId};
 use crate::broker::limits::Limits;
-use crate::protocol::{Packet, PubAck, Publish, ReasonCode};
+use crate::protocol::{Packet, ProtocolVersion, PubAck, Publish, ReasonCode};
 
 /// A publisher, and a durable subscriber to everything under `t` at QoS 2.
 fn stage_with_two(receive_maximum: u16) -> (Stage, ConnectionId, ConnectionId) {
@@ -202,6 +202,17 @@ fn a_publisher_that_exceeds_the_receive_maximum_is_disconnected() {
         stage.send(polite, pubrel(number));
     }
     assert_eq!(stage.hear(polite).last().unwrap(), "pubcomp #3");
+}
+
+/// The receive maximum is a word of 5.0: older clients were never told of it.
+#[test]
+fn a_publisher_of_3_1_1_is_not_held_to_a_maximum_it_cannot_know() {
+    let mut stage = Stage::new(1, &Limits { receive_maximum: 2, ..Limits::default() });
+    let old = stage.connect(client("old").version(ProtocolVersion::V3_1_1));
+    for number in 1..=3 {
+        stage.send(old, publish("t", "x", 2, number));
+    }
+    assert_eq!(stage.hear(old), ["pubrec #1", "pubrec #2", "pubrec #3"]);
 }
 
 /// [v5:MQTT-4.6.0-2] [v5:MQTT-4.6.0-3]: acknowledgements keep the order of what they acknowledge.
