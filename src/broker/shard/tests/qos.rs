@@ -231,6 +231,42 @@ fn acknowledgements_queue_behind_one_that_waits_for_the_disk() {
     assert_eq!(stage.hear(publisher), ["puback #1", "puback #2", "pubrec #3", "suback #4 0x00"]);
 }
 
+/// A repetition is no proof that the first copy is safe.
+#[test]
+fn a_repeated_qos_2_message_is_not_acknowledged_before_its_commit_either() {
+    let mut stage = Stage::one();
+    stage.holds_commits = true;
+    let first = stage.connect(client("q").durable());
+    stage.send(first, retain("t", "once", 2, 7));
+    stage.lose(first);
+    let second = stage.connect(client("q").durable());
+    stage.send(second, Publish { dup: true, ..retain("t", "once", 2, 7) });
+    assert_eq!(stage.hear(second), [""; 0]);
+    stage.commit(CommitOutcome::Stored);
+    assert_eq!(stage.hear(second), ["pubrec #7"]);
+    assert_eq!(stage.stored.len(), 1);
+}
+
+/// ... and if that was never stored, the repetition is taken as new.
+#[test]
+fn a_qos_2_message_whose_commit_failed_meanwhile_is_taken_again() {
+    for version in [ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+        let mut stage = Stage::one();
+        stage.holds_commits = true;
+        let hello = || client("q").durable().version(version);
+        let first = stage.connect(hello());
+        stage.send(first, retain("t", "once", 2, 7));
+        stage.lose(first);
+        stage.commit(CommitOutcome::Failed);
+        let second = stage.connect(hello());
+        stage.send(second, Publish { dup: true, ..retain("t", "once", 2, 7) });
+        assert_eq!(stage.hear(second), [""; 0]);
+        stage.commit(CommitOutcome::Stored);
+        assert!(stage.hear(second)[0].starts_with("pubrec #7"));
+        assert_eq!(stage.stored.len(), 2);
+    }
+}
+
 /// [v5:MQTT-3.3.1-12]: to each the lower of both levels.
 #[test]
 fn a_message_is_sent_with_the_lower_of_the_two_levels() {
