@@ -86,9 +86,9 @@ impl Inbound {
         self.held_publishes.saturating_add(self.unreleased.len())
     }
 
-    /// Acknowledgements of any kind that are held.
-    pub fn held_len(&self) -> usize {
-        self.held.len()
+    /// Acknowledgements that are held and that the receive maximum does not bound.
+    pub fn held_requests(&self) -> usize {
+        self.held.len().saturating_sub(self.unacknowledged())
     }
 
     /// Retained messages that follow held SUBACKs.

@@ -172,11 +172,15 @@ impl Shard {
         self.end_connection(now, index, Reason::of(&violation), Some(violation.to_string()), effects);
     }
 
-    /// Owes the session's client an acknowledgement and sends what may go by now.
+    /// Owes the session's client an acknowledgement and sends what may go by now. Whoever asks for too many at once is
+    /// disconnected.
     pub(super) fn hold(&mut self, now: Timestamp, index: u32, ack: HeldAck, effects: &mut Effects) {
-        if let Some(session) = self.sessions.get_mut(index) {
-            session.inbound.hold(ack);
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if session.inbound.held_requests() >= Limits::MAX_HELD_ACKS {
+            let detail = Some(String::from("too many requests wait for their answer"));
+            return self.end_connection(now, index, Reason::QueueFull, detail, effects);
         }
+        session.inbound.hold(ack);
         self.release_held(now, index, effects);
     }
 

@@ -30,10 +30,6 @@ impl Shard {
             return self.violated(now, index, Violation::SharedNoLocal, effects);
         }
         let Some(session) = self.sessions.get(index) else { return };
-        if session.inbound.held_len() >= Limits::MAX_HELD_ACKS {
-            let detail = Some(String::from("too many requests wait for their answer"));
-            return self.end_connection(now, index, Reason::QueueFull, detail, effects);
-        }
         let ticket = self.promises.open(Due::Session(session.at));
         let mut following = Following::new();
         let mut reasons = Vec::with_capacity(subscribe.requests.len());

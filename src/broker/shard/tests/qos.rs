@@ -267,6 +267,27 @@ fn a_qos_2_message_whose_commit_failed_meanwhile_is_taken_again() {
     }
 }
 
+/// [v5:MQTT-3.3.4-7]: an identifier that is in use is no way around the bound.
+#[test]
+fn repeating_one_identifier_does_not_make_the_broker_hold_ever_more() {
+    let mut stage = Stage::new(1, &Limits { receive_maximum: 10, ..Limits::default() });
+    stage.holds_commits = true;
+    let rude = stage.connect(client("rude"));
+    stage.send(rude, retain("t", "x", 2, 1));
+    for _ in 0..20 {
+        stage.send(rude, publish("t", "x", 1, 1));
+    }
+    assert_eq!(stage.hear(rude), ["disconnect 0x93", "closed"]);
+    for packet in [pubrel(9), super::stage::unsubscribe(9, "x"), Packet::from(subscribe(9, "x", 0))] {
+        let rude = stage.connect(client("rude"));
+        stage.send(rude, retain("t", "x", 2, 1));
+        for _ in 0..=Limits::MAX_HELD_ACKS {
+            stage.send(rude, packet.clone());
+        }
+        assert_eq!(stage.hear(rude), ["disconnect 0x97", "closed"]);
+    }
+}
+
 /// [v5:MQTT-3.3.1-12]: to each the lower of both levels.
 #[test]
 fn a_message_is_sent_with_the_lower_of_the_two_levels() {
