@@ -10,7 +10,7 @@ use crate::broker::event::EventKind;
 use crate::broker::limits::Limits;
 use crate::broker::message::{Message, Origin};
 use crate::broker::reason::Reason;
-use crate::broker::session::{Queued, Session, Stage};
+use crate::broker::session::{Live, Queued, Session, Stage};
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
 use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode};
@@ -274,16 +274,13 @@ impl Shard {
         let Some(live) = session.live.as_mut() else { return };
         let mut delivery = delivery_of(now, &queued);
         delivery.packet_id = (queued.qos > QoS::AtMostOnce).then_some(PacketId::FIRST);
-        let len = delivery.view().encoded_len(live.version);
-        if u32::try_from(len).unwrap_or(u32::MAX) > live.max_packet_size {
+        if !fit(live, &mut delivery) {
             self.dropped(index, &queued.message, Reason::TooLargeForReceiver, effects);
             return;
         }
         if queued.qos > QoS::AtMostOnce {
             delivery.packet_id = Some(session.outbound.send(queued));
         }
-        delivery.alias = live.outbound_aliases.assign(&delivery.message.topic);
-        live.unwritten = live.unwritten.saturating_add(len);
         self.counters.sent = self.counters.sent.saturating_add(1);
         effects.push(Effect::Deliver { connection: live.connection, delivery });
     }
@@ -302,16 +299,12 @@ impl Shard {
         let mut delivery = delivery_of(now, &sent.queued);
         delivery.dup = true;
         delivery.packet_id = Some(sent.packet_id);
-        let len = delivery.view().encoded_len(live.version);
-        let is_too_large = u32::try_from(len).unwrap_or(u32::MAX) > live.max_packet_size;
-        if is_too_large || is_forbidden {
+        if is_forbidden || !fit(live, &mut delivery) {
             session.outbound.forget(sent.packet_id);
-            let reason = if is_too_large { Reason::TooLargeForReceiver } else { Reason::Denied };
+            let reason = if is_forbidden { Reason::Denied } else { Reason::TooLargeForReceiver };
             self.dropped(index, &sent.queued.message, reason, effects);
             return;
         }
-        delivery.alias = live.outbound_aliases.assign(&delivery.message.topic);
-        live.unwritten = live.unwritten.saturating_add(len);
         effects.push(Effect::Deliver { connection: live.connection, delivery });
     }
 }
@@ -335,6 +328,23 @@ fn may_resend(session: &Session, high_water: usize) -> bool {
         .live
         .as_ref()
         .is_some_and(|live| live.unwritten < high_water && session.outbound.inflight_on_connection() < live.send_quota)
+}
+
+/// Whether a delivery is small enough for its receiver [v5:MQTT-3.1.2-24]; if so it counts as handed over, with an
+/// alias where that keeps it small enough.
+fn fit(live: &mut Live, delivery: &mut Delivery) -> bool {
+    /// The property, and a byte more in each of the two lengths that count it.
+    const ALIAS: usize = 5;
+    let maximum = usize::try_from(live.max_packet_size).unwrap_or(usize::MAX);
+    let len = delivery.view().encoded_len(live.version);
+    if len > maximum {
+        return false;
+    }
+    if len.saturating_add(ALIAS) <= maximum {
+        delivery.alias = live.outbound_aliases.assign(&delivery.message.topic);
+    }
+    live.unwritten = live.unwritten.saturating_add(len);
+    true
 }
 
 fn delivery_of(now: Timestamp, queued: &Queued) -> Delivery {

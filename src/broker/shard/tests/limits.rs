@@ -4,7 +4,7 @@ use super::stage::{Stage, client, disconnect, puback, publish, subscribe, text};
 use crate::broker::event::EventKind;
 use crate::broker::limits::Limits;
 use crate::broker::reason::Reason;
-use crate::protocol::{Connect, Packet, Publish};
+use crate::protocol::{Connect, Packet, ProtocolVersion, Publish};
 
 fn expiring(topic: &str, payload: &str, qos: u8, packet_id: u16, seconds: u32) -> Publish {
     let mut message = publish(topic, payload, qos, packet_id);
@@ -53,6 +53,31 @@ fn a_message_larger_than_the_receiver_takes_is_left_out_as_if_it_were_sent() {
         _ => None,
     });
     assert_eq!(reasons.collect::<Vec<_>>(), [Reason::TooLargeForReceiver]);
+}
+
+/// [v5:MQTT-3.1.2-24]: with everything that the packet carries.
+#[test]
+fn a_topic_alias_does_not_make_a_packet_larger_than_the_receiver_takes() {
+    for maximum in 20..=60 {
+        for topic in ["t", "topic", "a/topic/of/some/length"] {
+            let mut stage = Stage::one();
+            let hello = client("s").change(|connect| {
+                connect.properties.maximum_packet_size = Some(maximum);
+                connect.properties.topic_alias_maximum = Some(10);
+            });
+            let subscriber = stage.connect(hello);
+            stage.subscribed(subscriber, topic, 1);
+            let (full, twice) = (publish(topic, "some payload", 1, 1), publish(topic, "some payload", 1, 2));
+            stage.send(subscriber, full);
+            stage.send(subscriber, twice);
+            let publishes = stage.hear_publishes(subscriber);
+            let fits = publish(topic, "some payload", 1, 1).view().encoded_len(ProtocolVersion::V5);
+            assert_eq!(publishes.len(), if fits <= maximum as usize { 2 } else { 0 });
+            for publish in publishes {
+                assert!(publish.view().encoded_len(ProtocolVersion::V5) <= maximum as usize, "{topic} {maximum}");
+            }
+        }
+    }
 }
 
 /// [v5:MQTT-3.1.2-26] [v5:MQTT-3.1.2-27] [v5:MQTT-3.3.2-7]

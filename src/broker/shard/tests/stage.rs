@@ -192,6 +192,13 @@ impl Stage {
         packets.iter().map(line).collect()
     }
 
+    /// The messages among what the client was sent since it was last asked.
+    pub fn hear_publishes(&mut self, connection: ConnectionId) -> Vec<Publish> {
+        let packets = self.heard.remove(&connection).unwrap_or_default();
+        let publish = |packet| if let Packet::Publish(publish) = packet { Some(publish) } else { None };
+        packets.into_iter().filter_map(publish).collect()
+    }
+
     /// Subscribes and swallows the SUBACK.
     pub fn subscribed(&mut self, connection: ConnectionId, filter: &str, qos: u8) {
         self.send(connection, subscribe(900, filter, qos));
