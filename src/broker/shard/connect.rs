@@ -143,6 +143,8 @@ impl Shard {
         session.address = connecting.address;
         session.will = will;
         session.outbound.begin_connection();
+        // What is in flight was allowed when it was sent; the right may have gone since.
+        session.recheck_queue = true;
         session.live = Some(Live {
             connection: connecting.connection,
             version: connect.version,

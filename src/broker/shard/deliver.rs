@@ -291,16 +291,21 @@ impl Shard {
         let Some(sent) = session.outbound.next_unsent() else { return };
         let is_forbidden = session.recheck_queue && !may_receive(session, &sent.queued);
         let Some(live) = session.live.as_mut() else { return };
+        let pubrel = Packet::PubRel(PubAck::new(sent.packet_id, ReasonCode::Success));
+        let pubrel = Effect::Send { connection: live.connection, packet: pubrel };
         if sent.stage == Stage::Comp {
-            let packet = Packet::PubRel(PubAck::new(sent.packet_id, ReasonCode::Success));
-            effects.push(Effect::Send { connection: live.connection, packet });
-            return;
+            return effects.push(pubrel);
         }
         let mut delivery = delivery_of(now, &sent.queued);
         delivery.dup = true;
         delivery.packet_id = Some(sent.packet_id);
         if is_forbidden || !fit(live, &mut delivery) {
-            session.outbound.forget(sent.packet_id);
+            if session.outbound.receive(sent.packet_id) {
+                // The receiver may hold this identifier of QoS 2, so it is released before it is used again.
+                effects.push(pubrel);
+            } else {
+                session.outbound.forget(sent.packet_id);
+            }
             let reason = if is_forbidden { Reason::Denied } else { Reason::TooLargeForReceiver };
             self.dropped(index, &sent.queued.message, reason, effects);
             return;

@@ -1,6 +1,6 @@
 //! Who may what, over time: a change of rights holds at once, for everything that is under way.
 
-use super::stage::{Stage, client, publish, retain, subscribe};
+use super::stage::{Stage, client, pubcomp, publish, retain, subscribe};
 use crate::broker::event::EventKind;
 use crate::broker::limits::Limits;
 use crate::broker::reason::Reason;
@@ -86,6 +86,44 @@ fn queued_messages_are_asked_about_again_when_they_are_sent() {
     stage.rules(&["bob allow pub #", "Student allow sub open"]);
     let again = stage.connect_and_hear(client("s").durable());
     assert_eq!(stage.hear(again), ["connack present", "publish open=x q1 #1"]);
+}
+
+/// In flight counts as not received: what is sent again is asked about again.
+#[test]
+fn messages_in_flight_are_asked_about_again_when_they_are_sent_again() {
+    let mut stage = Stage::one();
+    let subscriber = stage.connect(client("s").durable());
+    stage.subscribed(subscriber, "#", 1);
+    let publisher = stage.connect(client("p").user("bob"));
+    stage.send(publisher, publish("secret", "x", 1, 1));
+    assert_eq!(stage.hear(subscriber), ["publish secret=x q1 #1"]);
+    stage.rules(&["bob allow pub #", "Student allow sub open"]);
+    stage.send(publisher, publish("open", "x", 1, 2));
+    stage.send(subscriber, super::stage::puback(2));
+    stage.lose(subscriber);
+    let again = stage.connect_and_hear(client("s").durable());
+    assert_eq!(stage.hear(again), ["connack present"]);
+}
+
+/// [v5:MQTT-4.3.3-5]: the receiver may hold the identifier of a forbidden message of QoS 2, so that is released.
+#[test]
+fn a_forbidden_message_of_qos_2_in_flight_is_released_without_being_sent_again() {
+    let mut stage = Stage::one();
+    let subscriber = stage.connect(client("s").durable());
+    stage.subscribed(subscriber, "#", 2);
+    let publisher = stage.connect(client("p").user("bob"));
+    stage.send(publisher, publish("secret", "x", 2, 1));
+    stage.lose(subscriber);
+    stage.rules(&["bob allow pub #", "Student allow sub open"]);
+    for _ in 0..2 {
+        let again = stage.connect_and_hear(client("s").durable());
+        assert_eq!(stage.hear(again), ["connack present", "pubrel #1"]);
+    }
+    let last = stage.connect(client("s").durable());
+    stage.send(last, pubcomp(1));
+    stage.lose(last);
+    let none = stage.connect_and_hear(client("s").durable());
+    assert_eq!(stage.hear(none), ["connack present"]);
 }
 
 /// A removed user loses connections and sessions; a disabled one keeps its session for better days.
