@@ -49,6 +49,11 @@ impl Retained {
         self.by_topic.get(topic)
     }
 
+    /// Whether this very message is still the one of its topic.
+    pub fn is_current(&self, message: &Arc<Message>) -> bool {
+        self.get(&message.topic).is_some_and(|kept| Arc::ptr_eq(&kept.message, message))
+    }
+
     /// A version later than everything seen so far.
     pub fn next_version(&mut self, shard: u16) -> RetainedVersion {
         self.counter = self.counter.saturating_add(1);

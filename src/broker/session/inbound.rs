@@ -91,6 +91,12 @@ impl Inbound {
         self.held.len().saturating_sub(self.unacknowledged())
     }
 
+    /// The rights changed, so the retained messages that follow held SUBACKs must be asked about one by one.
+    pub fn recheck_retained(&mut self) {
+        let following = self.held.iter_mut().flat_map(|ack| &mut ack.retained);
+        following.for_each(|(_, options)| options.check_delivery = true);
+    }
+
     /// Retained messages that follow held SUBACKs.
     pub fn retained_waiting(&self) -> usize {
         self.held.iter().map(|ack| ack.retained.len()).sum()

@@ -191,7 +191,9 @@ impl Shard {
             let Some(live) = &session.live else { return };
             let Some(ack) = session.inbound.next_ready() else { break };
             effects.push(Effect::Send { connection: live.connection, packet: ack.packet });
-            for (message, options) in ack.retained {
+            // One that was replaced while the SUBACK waited is left out: the later one was routed as it came.
+            for (message, options) in ack.retained.into_iter().filter(|(message, _)| self.retained.is_current(message))
+            {
                 has_retained = true;
                 session.outbound.push(crate::broker::session::Queued::retained(message, &options));
             }

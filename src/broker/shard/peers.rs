@@ -21,10 +21,10 @@ impl Shard {
             PeerFrame::InterestRemoved { filter } => self.trie.change(&filter, |leaf| leaf.remove_peer(peer)),
             PeerFrame::Barrier { ticket } => settled(peer, ticket, CommitOutcome::Stored, effects),
             PeerFrame::Published { message, route, retained, ticket } => {
-                if let Some(version) = retained {
-                    self.retained.apply(&message, version);
-                }
-                if route {
+                // A subscription that the sender does not know of yet was answered with what was retained before, so it
+                // is brought the later message even so.
+                let is_later = retained.is_some_and(|version| self.retained.apply(&message, version));
+                if route || is_later {
                     self.deliver_forwarded(now, &message, effects);
                 }
                 if let Some(ticket) = ticket {

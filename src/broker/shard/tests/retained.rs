@@ -136,6 +136,36 @@ fn restored_messages_are_retained_and_older_than_what_is_published_next() {
     assert_eq!(stage.stored, ["retain t=new v42"]);
 }
 
+/// A subscriber whose SUBACK waits is not told an older state after a newer one.
+#[test]
+fn a_retained_message_that_was_replaced_meanwhile_does_not_follow_the_suback() {
+    let mut stage = Stage::new(2, &Limits::default());
+    let publisher = stage.connect(client("p"));
+    let subscriber = stage.connect(client("s"));
+    stage.send(publisher, retain("t", "old", 0, 0));
+    stage.holds_mail = true;
+    stage.send(subscriber, subscribe(1, "t", 0));
+    stage.send(publisher, retain("t", "new", 0, 0));
+    stage.deliver_mail();
+    assert_eq!(stage.hear(subscriber), ["publish t=new", "suback #1 0x00"]);
+}
+
+/// Whoever subscribes ends up with the last message, wherever it was published while the SUBACK waited.
+#[test]
+fn a_retained_message_published_elsewhere_while_the_suback_waits_is_not_missed() {
+    let mut stage = Stage::new(2, &Limits::default());
+    let publisher = stage.connect(client("p").on(1));
+    let subscriber = stage.connect(client("s"));
+    stage.send(publisher, retain("t", "old", 1, 1));
+    stage.hear(publisher);
+    stage.holds_mail = true;
+    stage.send(subscriber, subscribe(1, "t", 0));
+    stage.send(publisher, retain("t", "new", 1, 2));
+    stage.deliver_mail();
+    let heard = stage.hear(subscriber);
+    assert_eq!(heard, ["publish t=new", "suback #1 0x00"]);
+}
+
 /// Retained messages carry their publisher: they do not outlive its right.
 #[test]
 fn a_retained_message_is_not_sent_once_its_publisher_lost_the_right() {

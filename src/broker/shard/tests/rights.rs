@@ -126,6 +126,21 @@ fn a_forbidden_message_of_qos_2_in_flight_is_released_without_being_sent_again()
     assert_eq!(stage.hear(none), ["connack present"]);
 }
 
+/// Messages that follow a SUBACK are asked about when it goes out, not when it was asked for.
+#[test]
+fn retained_messages_behind_a_waiting_suback_are_asked_about_again() {
+    let mut stage = Stage::new(2, &Limits::default());
+    let subscriber = stage.connect(client("s"));
+    let publisher = stage.connect(client("p").user("bob"));
+    stage.send(publisher, retain("t/1", "x", 1, 1));
+    stage.holds_mail = true;
+    stage.send(subscriber, subscribe(1, "t/#", 0));
+    stage.rules(&["bob allow pub #"]);
+    stage.send(subscriber, super::stage::puback(9));
+    stage.deliver_mail();
+    assert_eq!(stage.hear(subscriber), ["suback #1 0x00"]);
+}
+
 /// A removed user loses connections and sessions; a disabled one keeps its session for better days.
 #[test]
 fn removed_users_lose_their_sessions_and_disabled_ones_their_connections() {
