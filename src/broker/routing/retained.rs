@@ -25,7 +25,7 @@ pub struct RetainedMessage {
 pub struct Retained {
     by_topic: BTreeMap<TopicName, RetainedMessage>,
     by_expiry: BTreeSet<(Timestamp, TopicName)>,
-    /// The versions that cleared a topic lately, so that an older message that was on its way does not come back.
+    /// The versions that cleared a topic or expired lately, so that an older message that was on its way does not come back.
     cleared: BTreeMap<TopicName, RetainedVersion>,
     cleared_order: VecDeque<TopicName>,
     bytes: usize,
@@ -108,7 +108,9 @@ impl Retained {
     /// Takes out one message that has expired by now, if there is one.
     pub fn pop_expired(&mut self, now: Timestamp) -> Option<RetainedMessage> {
         let topic = self.by_expiry.first().filter(|(end, _)| *end <= now).map(|(_, topic)| topic.clone())?;
-        self.remove(&topic)
+        let expired = self.remove(&topic)?;
+        self.remember_cleared(topic.compact(), expired.version);
+        Some(expired)
     }
 
     /// When the next message expires.

@@ -115,6 +115,23 @@ fn a_retained_message_expires_in_memory_and_in_the_store() {
     assert_eq!(stage.shard(0).retained_count() + stage.shard(1).retained_count(), 0);
 }
 
+/// An expired message is still later than one that was on its way.
+#[test]
+fn an_older_message_does_not_come_back_after_a_newer_one_expired() {
+    let mut stage = Stage::new(3, &Limits::default());
+    let (first, second) = (stage.connect(client("a").on(0)), stage.connect(client("b").on(1)));
+    stage.holds_mail = true;
+    stage.send(first, retain("t", "old", 0, 0));
+    stage.deliver_mail_from(0, 1);
+    let mut message = retain("t", "new", 0, 0);
+    message.properties.message_expiry_interval = Some(1);
+    stage.send(second, message);
+    stage.deliver_mail_from(1, 2);
+    stage.pass(1);
+    stage.deliver_mail();
+    assert_eq!(stage.shard(2).retained_count(), 0);
+}
+
 /// What the store kept is there after a restart, and later messages are later than it.
 #[test]
 fn restored_messages_are_retained_and_older_than_what_is_published_next() {
