@@ -153,7 +153,7 @@ impl Shard {
     }
 
     /// Whether the message was published by this session. [v5:MQTT-3.8.3-3]
-    fn is_from(&self, message: &Message, index: u32) -> bool {
+    pub(super) fn is_from(&self, message: &Message, index: u32) -> bool {
         match (&message.origin, self.sessions.get(index)) {
             (Origin::Client(key), Some(session)) => **key == *session.key,
             (Origin::Client(_) | Origin::System, _) => false,

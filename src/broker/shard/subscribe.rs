@@ -121,7 +121,8 @@ impl Shard {
             .saturating_sub(session.outbound.queued_retained())
             .saturating_sub(session.inbound.retained_waiting());
         for kept in self.retained.matching(filter, now) {
-            if !sources.may_still_publish(&kept.message) {
+            let is_own = options.no_local && self.is_from(&kept.message, index);
+            if is_own || !sources.may_still_publish(&kept.message) {
                 continue;
             }
             if following.len() >= room {

@@ -80,6 +80,18 @@ fn no_local_keeps_ones_own_messages_away_and_nobody_elses() {
     assert_eq!(stage.hear(own), ["publish t=mine"]);
 }
 
+/// [v5:MQTT-3.8.3-3] speaks of all messages, retained ones included.
+#[test]
+fn no_local_keeps_ones_own_retained_messages_away() {
+    let mut stage = Stage::one();
+    let (own, other) = (stage.connect(client("a")), stage.connect(client("b")));
+    stage.send(own, retain("t/mine", "1", 0, 0));
+    stage.send(other, retain("t/yours", "2", 0, 0));
+    let no_local = SubscribeRequest { no_local: true, ..SubscribeRequest::new(text("t/#"), QoS::AtMostOnce) };
+    stage.send(own, subscribe_with(1, &[no_local]));
+    assert_eq!(stage.hear(own), ["suback #1 0x00", "publish t/yours=2 retain"]);
+}
+
 /// [v5:MQTT-3.8.3-4] [v5:MQTT-4.13.1-1]
 #[test]
 fn no_local_on_a_shared_subscription_is_a_protocol_error() {
