@@ -4,16 +4,15 @@ use super::core::{Matches, Shard};
 use super::promises::Due;
 use crate::broker::access::Permission;
 use crate::broker::effect::{
-    AliasUse, Delivery, Effect, Effects, PeerFrame, RetainedVersion, ShardId, StoreOp, Ticket,
+    AliasUse, Delivery, Effect, Effects, GroupKey, PeerFrame, RetainedVersion, SessionRef, ShardId, StoreOp, Ticket,
 };
 use crate::broker::event::EventKind;
 use crate::broker::limits::Limits;
 use crate::broker::message::{Message, Origin};
 use crate::broker::reason::Reason;
 use crate::broker::session::{Live, Queued, Session, Stage};
-use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
-use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode};
+use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode, SharedFilter};
 use std::sync::Arc;
 
 /// What became of a message.
@@ -160,32 +159,42 @@ impl Shard {
         }
     }
 
-    fn deliver_to_group(&mut self, now: Timestamp, group: u32, message: &Arc<Message>, effects: &mut Effects) {
-        let Some(member) = self.groups.get_mut(group).and_then(crate::broker::routing::Group::choose) else { return };
+    /// Gives a message to one member of a group that this shard keeps.
+    pub(super) fn deliver_to_group(
+        &mut self,
+        now: Timestamp,
+        group: u32,
+        message: &Arc<Message>,
+        effects: &mut Effects,
+    ) {
+        let Some(group) = self.groups.get_mut(group) else { return };
+        let Some(member) = group.choose() else { return };
+        let (group, message, session) = (group.key.clone(), Arc::clone(message), member.at.session);
         if member.at.shard == self.id {
-            if let Some(index) = self.find(member.at.session) {
-                self.deliver(now, index, Queued::live(Arc::clone(message), &member.options), effects);
-            }
-            return;
+            self.deliver_to_member(now, &group, session, &message, effects);
+        } else {
+            let frame = PeerFrame::GroupDelivery { group, member: session, message };
+            effects.push(Effect::Forward { peer: member.at.shard, frame });
         }
-        let frame = PeerFrame::GroupDelivery {
-            member: member.at.session,
-            message: Arc::clone(message),
-            options: member.options,
-        };
-        effects.push(Effect::Forward { peer: member.at.shard, frame });
     }
 
-    /// Delivers to a member of a group that another shard keeps.
+    /// Delivers to a member of a group, which this or another shard keeps, the way it takes part now. Whether it still
+    /// does.
     pub(super) fn deliver_to_member(
         &mut self,
         now: Timestamp,
-        index: u32,
+        group: &GroupKey,
+        member: SessionRef,
         message: &Arc<Message>,
-        options: &SubscriptionOptions,
         effects: &mut Effects,
-    ) {
-        self.deliver(now, index, Queued::live(Arc::clone(message), options), effects);
+    ) -> bool {
+        let Some(index) = self.find(member) else { return false };
+        let Some(session) = self.sessions.get(index) else { return false };
+        let name = SharedFilter { share: Some(group.share.clone()), filter: group.filter.clone() }.to_string();
+        let Some(subscription) = session.subscriptions.get(&name) else { return false };
+        let queued = Queued::live(Arc::clone(message), &subscription.options);
+        self.deliver(now, index, queued, effects);
+        true
     }
 
     /// Sends a message to a session, or queues it.

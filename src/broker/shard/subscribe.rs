@@ -99,7 +99,7 @@ impl Shard {
             (None, RetainHandling::SendIfNew) if is_new => self.retained_for(now, index, &filter.filter, &options)?,
             (Some(_), _) | (None, RetainHandling::SendIfNew | RetainHandling::DoNotSend) => Following::new(),
         };
-        self.add_subscription(index, &filter, options, Some(ticket), effects);
+        self.add_subscription(index, &filter, options, ticket, effects);
         if let Some(session) = self.sessions.get_mut(index) {
             session.subscriptions.insert(name, Subscription { filter, options });
         }
@@ -134,17 +134,17 @@ impl Shard {
     }
 
     /// Puts a subscription into the tree, or into its group.
-    pub(super) fn add_subscription(
+    fn add_subscription(
         &mut self,
         index: u32,
         filter: &SharedFilter,
         options: SubscriptionOptions,
-        ticket: Option<Ticket>,
+        ticket: Ticket,
         effects: &mut Effects,
     ) {
         if let Some(share) = &filter.share {
             let group = GroupKey { share: share.clone(), filter: filter.filter.clone() };
-            return self.join_group(index, group, options, ticket, effects);
+            return self.join_group(index, group, Some(ticket), effects);
         }
         let was_wanted = self.trie.change(&filter.filter, |leaf| {
             let was_wanted = leaf.is_wanted_here();

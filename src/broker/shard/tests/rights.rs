@@ -141,6 +141,25 @@ fn retained_messages_behind_a_waiting_suback_are_asked_about_again() {
     assert_eq!(stage.hear(subscriber), ["suback #1 0x00"]);
 }
 
+/// The shard that keeps a group may not know yet that a member lost its right.
+#[test]
+fn a_shared_message_chosen_under_the_old_rights_is_asked_about_where_the_member_is() {
+    let mut stage = Stage::new(2, &Limits::default());
+    let publisher = stage.connect(client("p").user("bob"));
+    let member = stage.connect(client("m").on(1));
+    let topics: Vec<String> = (0..8).map(|number| format!("job{number}")).collect();
+    for topic in &topics {
+        stage.subscribed(member, &format!("$share/g/{topic}"), 0);
+    }
+    stage.holds_mail = true;
+    for topic in &topics {
+        stage.send(publisher, publish(topic, "x", 0, 0));
+    }
+    stage.rules(&["bob allow pub #"]);
+    stage.deliver_mail();
+    assert_eq!(stage.hear(member), [""; 0]);
+}
+
 /// A removed user loses connections and sessions; a disabled one keeps its session for better days.
 #[test]
 fn removed_users_lose_their_sessions_and_disabled_ones_their_connections() {

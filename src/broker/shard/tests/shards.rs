@@ -154,6 +154,30 @@ fn a_group_prefers_members_that_are_connected() {
     }
 }
 
+/// A member that leaves while a message is on its way to it must not take the message along.
+#[test]
+fn a_message_on_its_way_to_a_member_that_left_goes_to_another() {
+    for leaves_by in ["unsubscribe", "disconnect"] {
+        let mut stage = Stage::new(3, &Limits::default());
+        let topic = topic_of_group_on(0, 3);
+        let (first, second) = (stage.connect(client("a").on(1)), stage.connect(client("b").on(2)));
+        for connection in [first, second] {
+            stage.subscribed(connection, &format!("$share/g/{topic}"), 1);
+        }
+        let publisher = stage.connect(client("p").on(0));
+        stage.holds_mail = true;
+        stage.send(publisher, publish(&topic, "1", 1, 1));
+        match leaves_by {
+            "unsubscribe" => stage.send(first, unsubscribe(2, &format!("$share/g/{topic}"))),
+            _ => stage.lose(first),
+        }
+        stage.deliver_mail();
+        assert_eq!(stage.hear(second), [format!("publish {topic}=1 q1 #1")], "{leaves_by}");
+        let heard = stage.hear(first);
+        assert!(heard.iter().all(|line| !line.starts_with("publish")), "{heard:?}");
+    }
+}
+
 /// Order per publisher and topic holds across shards.
 #[test]
 fn messages_arrive_on_another_shard_in_order() {
