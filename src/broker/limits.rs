@@ -41,8 +41,8 @@ impl Limits {
     /// must not hold the memory of all others.
     pub const QUEUED_QOS0_BYTES: usize = 1 << 20;
 
-    /// Acknowledgements of one session that wait for something. A client that asks on without waiting for answers is
-    /// told so with 0x97; PUBLISH is bounded by the receive maximum already.
+    /// Acknowledgements of one session that wait for something, those of new messages not counted: the receive maximum
+    /// bounds them. Beyond: 0x97 and the connection ends of a client that asks on without waiting for answers.
     pub const MAX_HELD_ACKS: usize = 4096;
 
     /// Retained messages waiting to be sent to one session. A subscription that would exceed it is refused with 0x97,
