@@ -6,3 +6,4 @@
 pub mod protocol;
 pub mod broker;
 pub mod store;
+pub mod audit;

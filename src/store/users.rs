@@ -78,6 +78,26 @@ impl Database {
         self.change_user(name, now, |user| user.password = password).await
     }
 
+    /// Puts a hash of today's cost in place of the one that was just verified, and says whether it did: a password that
+    /// was changed meanwhile stays. What proves the user is the same as before, so this is no change of the account.
+    pub async fn renew_password_hash(
+        &self,
+        name: &UserName,
+        verified: &SecretString,
+        renewed: SecretString,
+    ) -> Result<bool, StoreError> {
+        let mut change = self.change().await?;
+        let connection = change.connection();
+        let Some((id, mut user)) = find_user(connection, self.keys(), name).await? else { return Ok(false) };
+        if user.password.as_ref().map(ExposeSecret::expose_secret) != Some(verified.expose_secret()) {
+            return Ok(false);
+        }
+        user.password = Some(renewed);
+        self.update(connection, id, &user).await?;
+        change.commit().await?;
+        Ok(true)
+    }
+
     /// Gives an account another role, which must exist.
     pub async fn set_role(&self, name: &UserName, role: &RoleName, now: UnixMillis) -> Result<(), StoreError> {
         self.change_user(name, now, |user| user.role = role.clone()).await
@@ -127,13 +147,18 @@ impl Database {
         alter(&mut user);
         user.changed = now;
         demand_role(connection, self.keys(), &user.role).await?;
+        self.update(connection, id, &user).await?;
+        change.commit().await
+    }
+
+    async fn update(&self, connection: &mut SqliteConnection, id: i64, user: &StoredUser) -> Result<(), StoreError> {
         query("UPDATE users SET sealed = ? WHERE id = ?")
-            .bind(self.keys().seal(&place(id), &encode(&user))?)
+            .bind(self.keys().seal(&place(id), &encode(user))?)
             .bind(id)
             .execute(&mut *connection)
             .await?;
         count(connection, GENERATION).await?;
-        change.commit().await
+        Ok(())
     }
 }
 

@@ -86,6 +86,20 @@ async fn every_field_of_a_user_can_be_changed() {
 }
 
 #[tokio::test]
+async fn a_hash_is_renewed_only_in_place_of_the_one_that_was_verified() {
+    let world = World::new();
+    let database = world.create().await;
+    let name = user_name("alice");
+    database.add_user(&user("alice", "Student")).await.unwrap();
+    assert!(!database.renew_password_hash(&name, &"$other".into(), "$new".into()).await.unwrap());
+    assert!(!database.renew_password_hash(&user_name("bob"), &"$other".into(), "$new".into()).await.unwrap());
+    assert!(database.renew_password_hash(&name, &"$argon2id$hash".into(), "$new".into()).await.unwrap());
+    let found = database.find_user(&name).await.unwrap().unwrap();
+    assert_eq!(found.password.unwrap().expose_secret(), "$new");
+    assert_eq!(found.changed, UnixMillis::from_millis(1));
+}
+
+#[tokio::test]
 async fn what_is_taken_or_unknown_is_said_in_words() {
     let world = World::new();
     let database = world.create().await;
