@@ -5,11 +5,11 @@
 mod promises;
 mod timers;
 mod core;
+mod policy;
 mod deliver;
 mod publish;
 mod subscribe;
 mod connect;
 mod peers;
-mod policy;
 
 pub use self::core::Shard;

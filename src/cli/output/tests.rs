@@ -1,3 +1,5 @@
+//! What people and programs see of what commands print.
+
 use super::*;
 use crate::cli::error::Exit;
 use std::sync::Arc;

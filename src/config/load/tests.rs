@@ -1,3 +1,5 @@
+//! Layers over layers: what wins, what is found, and where it is said to be.
+
 use super::*;
 use crate::broker::RoleName;
 use crate::config::{Authentication, CertificateFiles, KeySettings, TlsVersion, Warning};
