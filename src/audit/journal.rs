@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalSettings {
     /// So many events about messages are recorded per second; of further ones only the number is.
-    pub publish_events_per_second: u32,
+    pub max_events_per_second: u32,
     /// How long events are kept.
-    pub keep: Duration,
-    /// How many bytes of events are kept.
-    pub keep_bytes: u64,
+    pub keep_days: u32,
+    /// How much of the database they take, in MiB.
+    pub max_size_mb: u32,
 }
 
 /// Records events. Cloning is cheap.
@@ -90,7 +90,7 @@ impl Journal {
     pub fn start(database: Database, writer: WriterHandle, settings: JournalSettings) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
         let shared = Arc::new(Shared {
-            publish_budget: settings.publish_events_per_second,
+            publish_budget: settings.max_events_per_second,
             second: AtomicU64::new(0),
             published: AtomicU32::new(0),
             left_out: AtomicU64::new(0),
@@ -209,7 +209,9 @@ impl Work {
 /// Forgets what is too old or too much, now and then.
 async fn prune(database: Database, settings: JournalSettings, stop: CancellationToken) {
     loop {
-        let keep = Retention { oldest: UnixMillis::now().before(settings.keep), total_bytes: settings.keep_bytes };
+        let age = Duration::from_secs(u64::from(settings.keep_days) * SECONDS_PER_DAY);
+        let total_bytes = u64::from(settings.max_size_mb) * 1024 * 1024;
+        let keep = Retention { oldest: UnixMillis::now().before(age), total_bytes };
         match database.prune_events(keep).await {
             Ok(0) => {}
             Ok(batches) => tracing::debug!(batches, "old events were removed"),
@@ -230,6 +232,7 @@ const BATCH_LEN: usize = 1000;
 const BATCH_TIME: Duration = Duration::from_millis(200);
 /// So many batches are with the writer.
 const BATCHES_UNDER_WAY: usize = 4;
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
@@ -240,7 +243,7 @@ mod tests {
     use crate::store::{Choice, MasterKey, Writer};
 
     const SETTINGS: JournalSettings =
-        JournalSettings { publish_events_per_second: 1_000_000, keep: Duration::from_secs(3600), keep_bytes: u64::MAX };
+        JournalSettings { max_events_per_second: 1_000_000, keep_days: 1, max_size_mb: 100 };
 
     struct World {
         _folder: tempfile::TempDir,
@@ -310,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_the_budget_only_the_number_of_publishes_is_kept() {
-        let world = World::new(JournalSettings { publish_events_per_second: 10, ..SETTINGS }).await;
+        let world = World::new(JournalSettings { max_events_per_second: 10, ..SETTINGS }).await;
         let handle = world.journal.handle();
         for _ in 0..1000 {
             handle.record(event(published("t")));

@@ -31,7 +31,7 @@ pub use event_record::StoredEvent;
 pub use keys::{MasterKey, Salt};
 pub use logs::{ChainBreak, ChainReport, Choice, EventPage, EventPosition, Retention};
 pub use private_file::{PrivateFile, create_private_folder};
-pub use retained::{LoadedRetained, RetainedRecord, RetainedVersion};
+pub use retained::{LoadedRetained, RetainedRecord};
 pub use roles::StoredRole;
 pub use rules::NewRule;
 pub use users::{Access, CertificateFingerprint, StoredUser};

@@ -78,24 +78,18 @@ impl Database {
         self.change_user(name, now, |user| user.password = password).await
     }
 
-    /// Puts a hash of today's cost in place of the one that was just verified, and says whether it did: a password that
-    /// was changed meanwhile stays. What proves the user is the same as before, so this is no change of the account.
-    pub async fn renew_password_hash(
-        &self,
-        name: &UserName,
-        verified: &SecretString,
-        renewed: SecretString,
-    ) -> Result<bool, StoreError> {
+    /// Puts a hash of today's cost in place of the one that was just verified; if another is stored by now, that stays.
+    /// What proves the user is the same as before, so `changed` stays too.
+    pub async fn replace_password_hash(&self, name: &UserName, old: &str, new: &str) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         let connection = change.connection();
-        let Some((id, mut user)) = find_user(connection, self.keys(), name).await? else { return Ok(false) };
-        if user.password.as_ref().map(ExposeSecret::expose_secret) != Some(verified.expose_secret()) {
-            return Ok(false);
+        let Some((id, mut user)) = find_user(connection, self.keys(), name).await? else { return Ok(()) };
+        if user.password.as_ref().map(ExposeSecret::expose_secret) != Some(old) {
+            return Ok(());
         }
-        user.password = Some(renewed);
+        user.password = Some(new.into());
         self.update(connection, id, &user).await?;
-        change.commit().await?;
-        Ok(true)
+        change.commit().await
     }
 
     /// Gives an account another role, which must exist.
