@@ -130,7 +130,7 @@ pub enum StoreError {
     #[error("there is already a user {0}")]
     UserExists(UserName),
     /// No such user.
-    #[error("there is no user {0}; `securemq user list` shows who there is")]
+    #[error("there is no user {0}")]
     UserUnknown(UserName),
     /// The role is there already.
     #[error("there is already a role {0}")]
@@ -144,7 +144,7 @@ pub enum StoreError {
         known: Vec<RoleName>,
     },
     /// No such rule.
-    #[error("there is no rule {0}; `securemq acl list` shows which there are")]
+    #[error("there is no rule {0}")]
     RuleUnknown(RuleId),
     /// A built-in role has a name that is none.
     #[error("a built-in role cannot be made: {0}")]

@@ -89,7 +89,7 @@ pub(super) async fn write(
         let mut upsert = QueryBuilder::<Sqlite>::new("INSERT INTO retained (topic_index, version, sealed) ");
         upsert.push_values(rows, |mut row, (index, version, sealed)| {
             row.push_bind(index.as_bytes().to_vec());
-            row.push_bind(version.to_bytes().to_vec());
+            row.push_bind(version_bytes(*version).to_vec());
             row.push_bind(std::mem::take(sealed));
         });
         upsert.push(
@@ -102,7 +102,7 @@ pub(super) async fn write(
         let mut delete = QueryBuilder::<Sqlite>::new("WITH gone (topic_index, version) AS (");
         delete.push_values(removed, |mut row, (index, version)| {
             row.push_bind(index.as_bytes().to_vec());
-            row.push_bind(version.to_bytes().to_vec());
+            row.push_bind(version_bytes(*version).to_vec());
         });
         delete.push(
             ") DELETE FROM retained WHERE rowid IN (SELECT retained.rowid FROM gone CROSS JOIN retained \
@@ -113,18 +113,14 @@ pub(super) async fn write(
     Ok(())
 }
 
-impl RetainedVersion {
-    const LEN: usize = 10;
-
-    /// Bytes that compare as the versions do.
-    fn to_bytes(self) -> [u8; Self::LEN] {
-        let mut bytes = [0; Self::LEN];
-        let numbers = self.counter.to_be_bytes().into_iter().chain(self.shard.to_be_bytes());
-        for (to, from) in bytes.iter_mut().zip(numbers) {
-            *to = from;
-        }
-        bytes
+/// Bytes that compare as the versions do.
+fn version_bytes(version: RetainedVersion) -> [u8; VERSION_LEN] {
+    let mut bytes = [0; VERSION_LEN];
+    let numbers = version.counter.to_be_bytes().into_iter().chain(version.shard.to_be_bytes());
+    for (to, from) in bytes.iter_mut().zip(numbers) {
+        *to = from;
     }
+    bytes
 }
 
 type Row = (Vec<u8>, Vec<u8>, Vec<u8>);
@@ -134,7 +130,7 @@ fn open(keys: &Keyring, (column, version, sealed): &Row) -> Result<RetainedRecor
     let place = place(&index);
     let opened = keys.open(&place, sealed)?;
     let record = decode(&opened).and_then(|record| {
-        let agrees = record.version.to_bytes().as_slice() == version.as_slice()
+        let agrees = version_bytes(record.version).as_slice() == version.as_slice()
             && topic_index(keys, &record.message.topic).as_bytes() == column.as_slice();
         if agrees { Ok(record) } else { Err(RecordError::Disagrees) }
     });
@@ -206,6 +202,7 @@ fn decode(bytes: &[u8]) -> Result<RetainedRecord, RecordError> {
 
 const TABLE: &str = "retained";
 const VERSION: u8 = 1;
+const VERSION_LEN: usize = 10;
 const ORIGIN_CLIENT: u8 = 0;
 const ORIGIN_SYSTEM: u8 = 1;
 /// So many rows are in memory twice while all are loaded.

@@ -78,7 +78,8 @@ impl Database {
         self.change_user(name, now, |user| user.password = password).await
     }
 
-    /// Puts a hash of today's cost in place of the one that was just checked; if another is stored by now, that stays.
+    /// Puts a hash of today's cost in place of the one that was just verified; if another is stored by now, that stays.
+    /// What proves the user is the same as before, so `changed` stays too.
     pub async fn replace_password_hash(&self, name: &UserName, old: &str, new: &str) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         let connection = change.connection();
@@ -86,13 +87,8 @@ impl Database {
         if user.password.as_ref().map(ExposeSecret::expose_secret) != Some(old) {
             return Ok(());
         }
-        user.password = Some(SecretString::from(new));
-        query("UPDATE users SET sealed = ? WHERE id = ?")
-            .bind(self.keys().seal(&place(id), &encode(&user))?)
-            .bind(id)
-            .execute(&mut *connection)
-            .await?;
-        count(connection, GENERATION).await?;
+        user.password = Some(new.into());
+        self.update(connection, id, &user).await?;
         change.commit().await
     }
 
@@ -145,13 +141,18 @@ impl Database {
         alter(&mut user);
         user.changed = now;
         demand_role(connection, self.keys(), &user.role).await?;
+        self.update(connection, id, &user).await?;
+        change.commit().await
+    }
+
+    async fn update(&self, connection: &mut SqliteConnection, id: i64, user: &StoredUser) -> Result<(), StoreError> {
         query("UPDATE users SET sealed = ? WHERE id = ?")
-            .bind(self.keys().seal(&place(id), &encode(&user))?)
+            .bind(self.keys().seal(&place(id), &encode(user))?)
             .bind(id)
             .execute(&mut *connection)
             .await?;
         count(connection, GENERATION).await?;
-        change.commit().await
+        Ok(())
     }
 }
 

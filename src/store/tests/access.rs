@@ -86,6 +86,24 @@ async fn every_field_of_a_user_can_be_changed() {
 }
 
 #[tokio::test]
+async fn a_hash_is_replaced_only_if_it_is_still_the_one_that_was_verified() {
+    let world = World::new();
+    let database = world.create().await;
+    let name = user_name("alice");
+    database.add_user(&user("alice", "Student")).await.unwrap();
+    let stored = async || {
+        let found = database.find_user(&name).await.unwrap().unwrap();
+        assert_eq!(found.changed, UnixMillis::from_millis(1));
+        found.password.unwrap().expose_secret().to_owned()
+    };
+    database.replace_password_hash(&name, "$other", "$new").await.unwrap();
+    database.replace_password_hash(&user_name("bob"), "$other", "$new").await.unwrap();
+    assert_eq!(stored().await, "$argon2id$hash");
+    database.replace_password_hash(&name, "$argon2id$hash", "$new").await.unwrap();
+    assert_eq!(stored().await, "$new");
+}
+
+#[tokio::test]
 async fn what_is_taken_or_unknown_is_said_in_words() {
     let world = World::new();
     let database = world.create().await;
@@ -97,14 +115,14 @@ async fn what_is_taken_or_unknown_is_said_in_words() {
         said(database.add_user(&user("bob", "Techer")).await),
         "there is no role Techer; the roles are Admin, Student and Teacher"
     );
-    let unknown = "there is no user bob; `securemq user list` shows who there is";
+    let unknown = "there is no user bob";
     assert_eq!(said(database.set_password(&user_name("bob"), None, now).await), unknown);
     assert_eq!(said(database.remove_user(&user_name("bob")).await), unknown);
     assert!(said(database.set_role(&user_name("alice"), &role_name("Boss"), now).await).contains("no role Boss"));
     assert_eq!(said(database.add_role(&role_name("Admin")).await), "there is already a role Admin");
     let subject = Subject::User(user_name("bob"));
     assert_eq!(said(database.add_rule(rule(subject, "a", RuleEffect::Allow)).await.map(drop)), unknown);
-    assert!(said(database.remove_rule(RuleId(99)).await.map(drop)).starts_with("there is no rule 99"));
+    assert_eq!(said(database.remove_rule(RuleId(99)).await.map(drop)), "there is no rule 99");
     assert!(database.find_user(&user_name("bob")).await.unwrap().is_none());
 }
 

@@ -10,7 +10,8 @@ mod writer;
 
 use super::*;
 use crate::broker::{
-    AuditEvent, EventKind, Message, MessageProperties, Origin, Principal, RoleName, SessionKey, UserName, Who,
+    AuditEvent, EventKind, Message, MessageProperties, Origin, Principal, RetainedVersion, RoleName, SessionKey,
+    UserName, Who,
 };
 use crate::protocol::{ClientId, QoS, Text, TopicName};
 use sqlx::sqlite::SqliteConnectOptions;
