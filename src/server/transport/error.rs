@@ -6,7 +6,7 @@ use crate::broker::Reason;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use tokio_rustls::rustls::{self, AlertDescription, CertificateError, PeerIncompatible, PeerMisbehaved};
+use tokio_rustls::rustls::{self, AlertDescription, CertificateError, PeerIncompatible};
 
 /// Why a connection did not get as far as MQTT.
 #[derive(Debug, thiserror::Error)]
@@ -148,13 +148,14 @@ impl TlsProblem {
             },
             rustls::Error::NoApplicationProtocol => Self::NoCommonApplication,
             rustls::Error::NoCertificatesPresented => Self::CertificateMissing,
+            // TLS 1.1 and older do not have the last of these extensions.
             rustls::Error::PeerIncompatible(
                 PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
                 | PeerIncompatible::ServerDoesNotSupportTls12Or13
-                | PeerIncompatible::SupportedVersionsExtensionRequired,
-            )
-            | rustls::Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite) => Self::NoCommonVersion,
+                | PeerIncompatible::SupportedVersionsExtensionRequired
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
+            ) => Self::NoCommonVersion,
             rustls::Error::PeerIncompatible(incompatible) => Self::NothingInCommon(incompatible),
             rustls::Error::InvalidCertificate(problem) => Self::of_certificate(problem),
             other => Self::Misbehaved(other),
