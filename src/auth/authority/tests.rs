@@ -1,3 +1,5 @@
+//! What the CA makes, keeps, renews and refuses.
+
 use super::*;
 use crate::auth::{ClientCertificate, IdentityField};
 use std::fs;

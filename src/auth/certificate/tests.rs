@@ -1,3 +1,5 @@
+//! Certificates that name a user, and all the ways of not doing so.
+
 use super::*;
 use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair, SanType, SerialNumber};
 

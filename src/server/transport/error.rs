@@ -1,8 +1,9 @@
 //! What can go wrong between an accepted socket and the first byte of MQTT, in words for the log.
 
 use super::kind::TransportKind;
-use crate::auth::{AuthError, CertificateProblem};
+use crate::auth::CertificateProblem;
 use crate::broker::Reason;
+use crate::store::StoreError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -214,7 +215,7 @@ pub enum TlsSettingsError {
     },
     /// The private key's file.
     #[error(transparent)]
-    Key(#[from] AuthError),
+    Key(#[from] StoreError),
     /// Not what it should be.
     #[error("{path} holds no {expected} in PEM")]
     NotPem {

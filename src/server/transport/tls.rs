@@ -1,7 +1,7 @@
 //! What a TLS listener offers and demands, read from files and read again while it serves.
 
 use super::error::TlsSettingsError;
-use crate::auth::read_key_file;
+use crate::store::PrivateFile;
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,7 +93,7 @@ fn build(options: &TlsOptions) -> Result<ServerConfig, TlsSettingsError> {
     let TlsFiles { certificate, key, client_ca: _, revocations: _ } = &options.files;
     let provider = Arc::new(provider());
     let chain = read_certificates(certificate)?;
-    let private = PrivateKeyDer::from_pem_slice(&read_key_file(key)?)
+    let private = PrivateKeyDer::from_pem_slice(&PrivateFile::read(key, MAX_KEY_FILE)?)
         .map_err(|_| TlsSettingsError::NotPem { path: key.clone(), expected: "private key" })?;
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -174,6 +174,9 @@ impl Application {
         }
     }
 }
+
+/// No key is longer: RSA of 16,384 bits takes 13 KB in PEM.
+const MAX_KEY_FILE: u64 = 64 * 1024;
 
 /// TLS 1.2 clients without tickets resume from memory: about 1 KB each.
 const SESSIONS: usize = 1024;
