@@ -104,8 +104,8 @@ impl ClientCertificate {
     pub fn user(&self, field: IdentityField) -> Result<UserName, CertificateProblem> {
         let names = match field {
             IdentityField::CommonName => &self.common_names,
-            IdentityField::Uri => &self.uris,
-            IdentityField::Dns => &self.dns_names,
+            IdentityField::SanUri => &self.uris,
+            IdentityField::SanDns => &self.dns_names,
         };
         let value = match names {
             Names::None => return Err(CertificateProblem::NoName(field)),
@@ -114,8 +114,8 @@ impl ClientCertificate {
             Names::One(value) => value.as_str(),
         };
         let name = match field {
-            IdentityField::CommonName | IdentityField::Dns => value,
-            IdentityField::Uri => value.strip_prefix(USER_URN).ok_or(CertificateProblem::ForeignUri)?,
+            IdentityField::CommonName | IdentityField::SanDns => value,
+            IdentityField::SanUri => value.strip_prefix(USER_URN).ok_or(CertificateProblem::ForeignUri)?,
         };
         UserName::new(name).map_err(CertificateProblem::Name)
     }

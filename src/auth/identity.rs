@@ -8,12 +8,12 @@ pub enum IdentityField {
     CommonName,
     /// The one URI among the alternative names is `urn:securemq:user:NAME`. Nothing in it is unescaped: a name that
     /// needs escapes in a URI goes into the common name.
-    Uri,
+    SanUri,
     /// The one DNS name among the alternative names is the user's name.
-    Dns,
+    SanDns,
 }
 
-/// What stands before the user's name in [`IdentityField::Uri`].
+/// What stands before the user's name in [`IdentityField::SanUri`].
 pub const USER_URN: &str = "urn:securemq:user:";
 
 impl IdentityField {
@@ -21,8 +21,8 @@ impl IdentityField {
     pub fn words(self) -> &'static str {
         match self {
             Self::CommonName => "common name",
-            Self::Uri => "URI among its alternative names",
-            Self::Dns => "DNS name among its alternative names",
+            Self::SanUri => "URI among its alternative names",
+            Self::SanDns => "DNS name among its alternative names",
         }
     }
 }

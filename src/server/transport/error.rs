@@ -102,8 +102,8 @@ pub enum TlsProblem {
     /// The peer gave up for another reason.
     #[error("the peer gave up ({0:?})")]
     PeerGaveUp(AlertDescription),
-    /// Only TLS 1.1 or older.
-    #[error("the peer speaks neither TLS 1.3 nor 1.2")]
+    /// TLS 1.1 or older, or 1.2 where 1.3 is the minimum.
+    #[error("the peer speaks only TLS versions that are too old")]
     NoCommonVersion,
     /// No common cipher suite, group or signature scheme.
     #[error("the peer offers no cipher suite, key exchange or signature that this broker uses ({0:?})")]

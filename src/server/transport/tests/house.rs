@@ -2,6 +2,7 @@
 
 use crate::auth::{Authority, Issued, TlsFolder, prepare};
 use crate::broker::UserName;
+use crate::config::TlsVersion;
 use crate::server::transport::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ impl House {
             client_ca: Some(self.folder.ca_certificate()),
             revocations: Vec::new(),
         };
-        TlsOptions { files, client_certificates, application }
+        TlsOptions { files, client_certificates, application, minimum_version: TlsVersion::V1_2 }
     }
 
     pub fn tls(&self, client_certificates: ClientCertificates) -> Arc<TlsSettings> {

@@ -3,6 +3,7 @@
 use super::house::{House, connect_tls, copy_of, meet, soon};
 use crate::auth::{Fingerprint, IdentityField, Issued};
 use crate::broker::Reason;
+use crate::config::TlsVersion;
 use crate::server::transport::*;
 use rcgen::{CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber};
 use std::os::unix::fs::PermissionsExt;
@@ -66,6 +67,17 @@ async fn both_versions_are_spoken_and_agree_on_mqtt() {
         assert_eq!(server.client_certificate(), Ok(None));
         assert_eq!(server.peer_address().to_string(), client.get_ref().0.local_addr().unwrap().to_string());
     }
+}
+
+#[tokio::test]
+async fn a_listener_may_insist_on_tls_1_3() {
+    let house = House::new();
+    let options = house.options(ClientCertificates::NotAsked, Application::Mqtt);
+    let options = TlsOptions { minimum_version: TlsVersion::V1_3, ..options };
+    let acceptor = Acceptor::Tls(Arc::new(TlsSettings::load(options).unwrap()));
+    let problem = tls_problem(refusal(&acceptor, house.client(&[&TLS12], None)).await);
+    assert_eq!(problem, TlsProblem::NoCommonVersion);
+    assert!(shake(&acceptor, &Arc::new(house.client(&[&TLS12, &TLS13], None))).await.0.is_ok());
 }
 
 #[tokio::test]
@@ -173,6 +185,7 @@ async fn a_revoked_certificate_is_refused_and_cannot_resume_after_a_reload() {
     assert!(shake(&acceptor, &Arc::new(house.client(&[&TLS13], Some(&bob)))).await.1.is_ok());
 }
 
+/// An empty list in PEM, any other in DER: both are read.
 fn write_revocations(house: &House, path: &std::path::Path, revoked: &[&Issued]) {
     let key = KeyPair::from_pem(&std::fs::read_to_string(house.folder.ca_key()).unwrap()).unwrap();
     let ca = CertificateDer::from_pem_file(house.folder.ca_certificate()).unwrap();
@@ -198,7 +211,12 @@ fn write_revocations(house: &House, path: &std::path::Path, revoked: &[&Issued])
             .collect(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
-    std::fs::write(path, params.signed_by(&issuer).unwrap().pem().unwrap()).unwrap();
+    let list = params.signed_by(&issuer).unwrap();
+    if revoked.is_empty() {
+        std::fs::write(path, list.pem().unwrap()).unwrap();
+    } else {
+        std::fs::write(path, list.der()).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -231,7 +249,7 @@ async fn a_peer_that_speaks_something_else_is_told_in_words() {
         (TransportKind::Tls, connect, "the peer speaks MQTT without TLS and WebSocket on a port for MQTT over TLS"),
         (TransportKind::Tls, b"GET / HTTP/1.1\r\n\r\n", "the peer speaks HTTP on a port for MQTT over TLS"),
         (TransportKind::Tls, b"\0\0\0\0", "the peer speaks an unknown protocol on a port for MQTT over TLS"),
-        (TransportKind::Tls, &old_tls, "the TLS handshake failed: the peer speaks neither TLS 1.3 nor 1.2"),
+        (TransportKind::Tls, &old_tls, "the TLS handshake failed: the peer speaks only TLS versions that are too old"),
         (TransportKind::Tcp, &old_tls, "the peer speaks TLS on a port for plain MQTT"),
         (TransportKind::Tcp, b"GET / HTTP/1.1\r\n\r\n", "the peer speaks HTTP on a port for plain MQTT"),
         (TransportKind::WebSocket, connect, "the peer speaks MQTT without TLS and WebSocket on a port for WebSocket"),
