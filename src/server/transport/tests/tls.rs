@@ -277,6 +277,43 @@ async fn plain_mqtt_passes_with_its_first_byte() {
     assert!(!transport.is_encrypted());
 }
 
+/// Bytes that nobody read would turn the farewell into a reset, which can overtake the packet that says why.
+#[tokio::test]
+async fn the_last_packet_arrives_though_the_peer_is_still_sending() {
+    let house = House::new();
+    for kind in [TransportKind::Tcp, TransportKind::Tls] {
+        let acceptor = house.acceptor(kind);
+        let (client, server) = meet(&acceptor).await;
+        let talk = async |client: &mut (dyn Peer + Unpin)| {
+            client.write_all(&[0x10; 50_000]).await.unwrap();
+            client.flush().await.unwrap();
+            let mut received = Vec::new();
+            client.read_to_end(&mut received).await.unwrap();
+            assert_eq!(received, b"DISCONNECT");
+            client.shutdown().await.unwrap();
+        };
+        let client = async {
+            let mut client = client;
+            if kind == TransportKind::Tcp {
+                return talk(&mut client).await;
+            }
+            let config = Arc::new(house.client(&[&TLS13], None));
+            talk(&mut connect_tls(client, &config).await.unwrap()).await;
+        };
+        let server = async {
+            let mut transport = server.await.unwrap();
+            transport.read_u8().await.unwrap();
+            transport.write_all(b"DISCONNECT").await.unwrap();
+            transport.close(Duration::from_secs(30)).await;
+        };
+        tokio::join!(client, server);
+    }
+}
+
+trait Peer: tokio::io::AsyncRead + tokio::io::AsyncWrite {}
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite> Peer for S {}
+
 #[tokio::test]
 async fn a_handshake_that_takes_too_long_is_ended() {
     let house = House::new();
