@@ -3,18 +3,36 @@
 //! Pure: no I/O, clock, randomness, threads or logging. Time, seeds and answers come in as arguments.
 
 mod time;
+mod limits;
 mod address;
 mod reason;
 mod access;
 mod message;
 mod event;
+mod subscription;
+mod effect;
+mod arena;
+mod routing;
+mod session;
+mod input;
+mod counters;
+mod shard;
 
 pub use access::{
     InvalidName, InvalidPattern, Permission, Policy, PolicyUser, Principal, Rights, RoleName, Rule, RuleEffect, RuleId,
     Subject, TopicPattern, UserName, Verdict,
 };
 pub use address::Address;
+pub use counters::Counters;
+pub use effect::{
+    AliasUse, CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, GroupKey, PARTITIONS, PeerFrame,
+    RetainedVersion, SessionRef, ShardId, StoreOp, Ticket, partition_of_session, shard_of_partition,
+};
 pub use event::{Action, AuditEvent, EventKind, Who};
+pub use input::{Connecting, Input};
+pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};
 pub use reason::Reason;
+pub use shard::Shard;
+pub use subscription::SubscriptionOptions;
 pub use time::Timestamp;

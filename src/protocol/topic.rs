@@ -234,6 +234,11 @@ impl SharedFilter {
         Ok(Self { share: Some(ShareName(Text::try_from(name)?)), filter: TopicFilter::new(Text::try_from(filter)?)? })
     }
 
+    /// Whether it begins as a shared subscription does, well formed or not.
+    pub fn claims_to_be_shared(text: &Text) -> bool {
+        text.as_bytes().starts_with(Self::PREFIX.as_bytes())
+    }
+
     /// A copy that keeps no read buffer alive.
     #[must_use]
     pub fn compact(&self) -> Self {

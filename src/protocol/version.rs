@@ -37,6 +37,46 @@ impl ProtocolVersion {
         }
     }
 
+    /// Whether bits without a meaning must be as the specification says; 3.1 leaves them open.
+    pub fn reserves_bits(self) -> bool {
+        match self {
+            Self::V3_1 => false,
+            Self::V3_1_1 | Self::V5 => true,
+        }
+    }
+
+    /// Whether PUBREL, SUBSCRIBE and UNSUBSCRIBE are sent at QoS 1, and again with DUP. [v31:2.1]
+    pub fn resends_requests(self) -> bool {
+        match self {
+            Self::V3_1 => true,
+            Self::V3_1_1 | Self::V5 => false,
+        }
+    }
+
+    /// Whether a CONNECT may end before the user name or password that its flags announce. [v31:3.1]
+    pub fn lets_credentials_be_missing(self) -> bool {
+        match self {
+            Self::V3_1 => true,
+            Self::V3_1_1 | Self::V5 => false,
+        }
+    }
+
+    /// Whether a password may come without a user name.
+    pub fn lets_password_stand_alone(self) -> bool {
+        match self {
+            Self::V3_1 | Self::V3_1_1 => false,
+            Self::V5 => true,
+        }
+    }
+
+    /// Whether CONNACK says that the server goes on with a session.
+    pub fn has_session_present(self) -> bool {
+        match self {
+            Self::V3_1 => false,
+            Self::V3_1_1 | Self::V5 => true,
+        }
+    }
+
     /// Whether a server may send DISCONNECT, and say in an acknowledgement that it refused.
     pub fn server_explains_itself(self) -> bool {
         self.has_properties()

@@ -1,10 +1,16 @@
 //! SUBSCRIBE, SUBACK, UNSUBSCRIBE and UNSUBACK.
 
-use super::publish::{PubAckProperties, UserProperties};
+use super::puback::PubAckProperties;
+use crate::protocol::error::Violation;
 use crate::protocol::packet_id::PacketId;
+use crate::protocol::packet_type::PacketType;
+use crate::protocol::property::{Property, SubscriptionId, UserProperties};
 use crate::protocol::qos::QoS;
 use crate::protocol::reason::ReasonCode;
 use crate::protocol::text::Text;
+use crate::protocol::topic::SharedFilter;
+use crate::protocol::version::ProtocolVersion;
+use crate::protocol::wire::{Body, Form, PropertyReader, PropertyWriter, Reader, Writer};
 
 /// A SUBSCRIBE packet with at least one request. [v5:MQTT-3.8.3-2]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,22 +52,6 @@ pub enum RetainHandling {
     DoNotSend,
 }
 
-/// A subscription identifier: 1 to 268,435,455.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubscriptionId(u32);
-
-impl SubscriptionId {
-    /// An identifier, unless the number is zero or too large. [v5:MQTT-3.8.2-1]
-    pub fn new(number: u32) -> Option<Self> {
-        (1..=268_435_455).contains(&number).then_some(Self(number))
-    }
-
-    /// The number.
-    pub fn number(self) -> u32 {
-        self.0
-    }
-}
-
 /// A SUBACK packet: one code per request, in the same order. [v5:MQTT-3.9.3-1]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubAck {
@@ -93,4 +83,220 @@ pub struct UnsubAck {
     pub properties: PubAckProperties,
     /// One per filter, in order; not encoded before 5.0.
     pub reasons: Vec<ReasonCode>,
+}
+
+impl Subscribe {
+    /// Reads what follows the fixed header.
+    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+        let packet_id = reader.packet_id(PacketType::Subscribe)?;
+        let mut subscription_id = None;
+        let mut user_properties = UserProperties::new();
+        let mut values = PropertyReader::open(PacketType::Subscribe, version, &mut reader)?;
+        while let Some(property) = values.next()? {
+            match property {
+                Property::SubscriptionIdentifier => values.subscription_id(&mut subscription_id)?,
+                Property::UserProperty => values.pair(&mut user_properties)?,
+                _ => return Err(values.misplaced()),
+            }
+        }
+        if reader.is_empty() {
+            return Err(Violation::NoTopicFilter(PacketType::Subscribe));
+        }
+        let mut requests = Vec::with_capacity(1);
+        while !reader.is_empty() {
+            requests.push(SubscribeRequest::decode(&mut reader, version)?);
+        }
+        Ok(Self { packet_id, subscription_id, user_properties, requests })
+    }
+}
+
+impl Body for Form<'_, Subscribe> {
+    fn write(&self, out: &mut impl Writer) {
+        out.packet_id(self.of.packet_id);
+        if self.version.has_properties() {
+            out.block(&SubscribeProperties(self.of));
+        }
+        for request in &self.of.requests {
+            out.binary(request.filter.as_bytes());
+            out.u8(request.options(self.version));
+        }
+    }
+}
+
+struct SubscribeProperties<'a>(&'a Subscribe);
+
+impl Body for SubscribeProperties<'_> {
+    fn write(&self, out: &mut impl Writer) {
+        out.property_varint(Property::SubscriptionIdentifier, self.0.subscription_id.map(SubscriptionId::number));
+        out.property_pairs(&self.0.user_properties);
+    }
+}
+
+impl SubscribeRequest {
+    /// What 3.1 and 3.1.1 can ask for.
+    pub fn new(filter: Text, qos: QoS) -> Self {
+        Self { filter, qos, no_local: false, retain_as_published: false, retain_handling: RetainHandling::Send }
+    }
+
+    fn decode(reader: &mut Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+        let filter = reader.text()?;
+        let options = reader.u8()?;
+        let reserved = if version.has_properties() { RESERVED } else { RESERVED_BEFORE_5 };
+        if options & reserved != 0 {
+            return Err(Violation::ReservedSubscriptionOptions(options));
+        }
+        let qos = QoS::from_bits(options & MAXIMUM_QOS).ok_or(Violation::QoS3(PacketType::Subscribe))?;
+        let no_local = options & NO_LOCAL != 0;
+        if no_local && SharedFilter::claims_to_be_shared(&filter) {
+            return Err(Violation::SharedNoLocal);
+        }
+        Ok(Self {
+            filter,
+            qos,
+            no_local,
+            retain_as_published: options & RETAIN_AS_PUBLISHED != 0,
+            retain_handling: RetainHandling::from_bits((options & RETAIN_HANDLING) >> 4)
+                .ok_or(Violation::RetainHandling3)?,
+        })
+    }
+
+    fn options(&self, version: ProtocolVersion) -> u8 {
+        if !version.has_properties() {
+            return self.qos.bits();
+        }
+        self.qos.bits()
+            | if self.no_local { NO_LOCAL } else { 0 }
+            | if self.retain_as_published { RETAIN_AS_PUBLISHED } else { 0 }
+            | (self.retain_handling.bits() << 4)
+    }
+}
+
+const MAXIMUM_QOS: u8 = 0b0000_0011;
+const NO_LOCAL: u8 = 0b0000_0100;
+const RETAIN_AS_PUBLISHED: u8 = 0b0000_1000;
+const RETAIN_HANDLING: u8 = 0b0011_0000;
+const RESERVED: u8 = 0b1100_0000;
+/// 3.1 leaves these bits open; no client of it is known to set one, and a later one would mean something by it.
+const RESERVED_BEFORE_5: u8 = 0b1111_1100;
+
+impl RetainHandling {
+    /// The value of two bits; 3 is none.
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        match bits {
+            0 => Some(Self::Send),
+            1 => Some(Self::SendIfNew),
+            2 => Some(Self::DoNotSend),
+            _ => None,
+        }
+    }
+
+    /// The value as two bits.
+    pub fn bits(self) -> u8 {
+        match self {
+            Self::Send => 0,
+            Self::SendIfNew => 1,
+            Self::DoNotSend => 2,
+        }
+    }
+}
+
+impl SubAck {
+    /// Reads what follows the fixed header.
+    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+        let packet = PacketType::SubAck;
+        let packet_id = reader.packet_id(packet)?;
+        let properties = PubAckProperties::decode(packet, version, &mut reader)?;
+        let mut reasons = Vec::with_capacity(1);
+        while !reader.is_empty() {
+            reasons.push(if version.has_properties() {
+                reader.reason(packet)?
+            } else {
+                let code = reader.u8()?;
+                ReasonCode::from_suback_return_code(code).ok_or(Violation::ReasonCodeNotAllowed { packet, code })?
+            });
+        }
+        Ok(Self { packet_id, properties, reasons })
+    }
+}
+
+impl Body for Form<'_, SubAck> {
+    fn write(&self, out: &mut impl Writer) {
+        out.packet_id(self.of.packet_id);
+        if self.version.has_properties() {
+            out.block(&self.part(&self.of.properties));
+        }
+        for reason in &self.of.reasons {
+            out.u8(if self.version.has_properties() { reason.byte() } else { reason.suback_return_code() });
+        }
+    }
+}
+
+impl Unsubscribe {
+    /// Reads what follows the fixed header.
+    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+        let packet_id = reader.packet_id(PacketType::Unsubscribe)?;
+        let mut user_properties = UserProperties::new();
+        let mut values = PropertyReader::open(PacketType::Unsubscribe, version, &mut reader)?;
+        while let Some(property) = values.next()? {
+            match property {
+                Property::UserProperty => values.pair(&mut user_properties)?,
+                _ => return Err(values.misplaced()),
+            }
+        }
+        if reader.is_empty() {
+            return Err(Violation::NoTopicFilter(PacketType::Unsubscribe));
+        }
+        let mut filters = Vec::with_capacity(1);
+        while !reader.is_empty() {
+            filters.push(reader.text()?);
+        }
+        Ok(Self { packet_id, user_properties, filters })
+    }
+}
+
+impl Body for Form<'_, Unsubscribe> {
+    fn write(&self, out: &mut impl Writer) {
+        out.packet_id(self.of.packet_id);
+        if self.version.has_properties() {
+            out.block(&UnsubscribeProperties(self.of));
+        }
+        for filter in &self.of.filters {
+            out.binary(filter.as_bytes());
+        }
+    }
+}
+
+struct UnsubscribeProperties<'a>(&'a Unsubscribe);
+
+impl Body for UnsubscribeProperties<'_> {
+    fn write(&self, out: &mut impl Writer) {
+        out.property_pairs(&self.0.user_properties);
+    }
+}
+
+impl UnsubAck {
+    /// Reads what follows the fixed header; before 5.0 that is the packet identifier alone.
+    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+        let packet = PacketType::UnsubAck;
+        let packet_id = reader.packet_id(packet)?;
+        let properties = PubAckProperties::decode(packet, version, &mut reader)?;
+        let mut reasons = Vec::new();
+        while version.has_properties() && !reader.is_empty() {
+            reasons.push(reader.reason(packet)?);
+        }
+        reader.finish()?;
+        Ok(Self { packet_id, properties, reasons })
+    }
+}
+
+impl Body for Form<'_, UnsubAck> {
+    fn write(&self, out: &mut impl Writer) {
+        out.packet_id(self.of.packet_id);
+        if self.version.has_properties() {
+            out.block(&self.part(&self.of.properties));
+            for reason in &self.of.reasons {
+                out.u8(reason.byte());
+            }
+        }
+    }
 }

@@ -1,0 +1,306 @@
+//! What the core wants done: sends, writes, records, and frames for other shards.
+
+use super::event::AuditEvent;
+use super::message::{Message, SessionKey};
+use super::reason::Reason;
+use super::subscription::SubscriptionOptions;
+use super::time::Timestamp;
+use crate::protocol::{Packet, PacketId, PublishView, QoS, ShareName, SubscriptionId, TopicFilter, TopicName};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A network connection, numbered by whoever drives the shard; never used again while the shard lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// One of the shards of a broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+/// A promise to be kept: an acknowledgement is held until everything its ticket waits for has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A change that is to be stored. Larger identifiers of one shard are later changes and commit no earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct CommitId(pub u64);
+
+/// Whether a change reached the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// It is safe.
+    Stored,
+    /// It is not; whoever waits for it must be told.
+    Failed,
+}
+
+/// A session as seen from another shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionRef {
+    /// Its place in its shard.
+    pub index: u32,
+    /// Tells it from an earlier session in the same place.
+    pub generation: u32,
+}
+
+/// Which of two retained messages of one topic is the later one, the same on every shard: they may arrive in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RetainedVersion {
+    /// Grows with every retained message that the shard has seen or made.
+    pub counter: u64,
+    /// Decides between equal counters.
+    pub shard: u16,
+}
+
+/// A message on its way to one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Shared by all its receivers.
+    pub message: Arc<Message>,
+    /// Sent to this session before.
+    pub dup: bool,
+    /// The lower of the message's and the subscription's.
+    pub qos: QoS,
+    /// What the receiver is told.
+    pub retain: bool,
+    /// Above QoS 0.
+    pub packet_id: Option<PacketId>,
+    /// Of the subscriptions that matched.
+    pub subscription_ids: Vec<SubscriptionId>,
+    /// Seconds left of the message's expiry.
+    pub expiry_left: Option<u32>,
+    /// The alias of the topic on this connection.
+    pub alias: AliasUse,
+}
+
+/// How the topic of a delivery is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AliasUse {
+    /// In full.
+    None,
+    /// In full, with a number that stands for it from now on.
+    Introduce(u16),
+    /// By the number alone.
+    Only(u16),
+}
+
+impl Delivery {
+    /// The PUBLISH packet that carries it.
+    pub fn view(&self) -> PublishView<'_> {
+        let message = &*self.message;
+        let properties = &message.properties;
+        let (topic, topic_alias) = match self.alias {
+            AliasUse::None => (message.topic.as_str(), None),
+            AliasUse::Introduce(alias) => (message.topic.as_str(), Some(alias)),
+            AliasUse::Only(alias) => ("", Some(alias)),
+        };
+        PublishView {
+            dup: self.dup,
+            qos: self.qos,
+            retain: self.retain,
+            topic,
+            packet_id: self.packet_id,
+            payload_is_utf8: properties.payload_is_utf8,
+            message_expiry_interval: self.expiry_left,
+            topic_alias,
+            response_topic: properties.response_topic.as_ref().map(crate::protocol::Text::as_str),
+            correlation_data: properties.correlation_data.as_deref(),
+            user_properties: &properties.user_properties,
+            subscription_ids: &self.subscription_ids,
+            content_type: properties.content_type.as_ref().map(crate::protocol::Text::as_str),
+            payload: &message.payload,
+        }
+    }
+}
+
+/// A change of what is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreOp {
+    /// This message is now retained for its topic.
+    Retain {
+        /// The message; its expiry is on the core's clock.
+        message: Arc<Message>,
+        /// Replaces older versions only.
+        version: RetainedVersion,
+    },
+    /// Nothing is retained for this topic any more.
+    Unretain {
+        /// The topic.
+        topic: TopicName,
+        /// Replaces older versions only.
+        version: RetainedVersion,
+    },
+}
+
+/// What one shard tells another. Frames from one shard arrive in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerFrame {
+    /// Messages that match this filter are wanted from now on.
+    InterestAdded {
+        /// The filter, without the sessions behind it.
+        filter: TopicFilter,
+    },
+    /// They are no longer wanted.
+    InterestRemoved {
+        /// The filter.
+        filter: TopicFilter,
+    },
+    /// Everything sent before this has been seen when it is settled.
+    Barrier {
+        /// Of the sending shard.
+        ticket: Ticket,
+    },
+    /// A message was published.
+    Published {
+        /// The message.
+        message: Arc<Message>,
+        /// Whether this shard asked for it by an interest.
+        route: bool,
+        /// Set if it replaces (or, with an empty payload, clears) the retained message of its topic.
+        retained: Option<RetainedVersion>,
+        /// To be settled once this shard has taken it.
+        ticket: Option<Ticket>,
+    },
+    /// A session joins a shared group that this shard keeps, or changes how it takes part.
+    GroupJoined {
+        /// The group.
+        group: GroupKey,
+        /// The member, in the sending shard.
+        member: SessionRef,
+        /// How it takes part.
+        options: SubscriptionOptions,
+        /// Whether it is connected.
+        online: bool,
+        /// To be settled once it holds.
+        ticket: Option<Ticket>,
+    },
+    /// A session leaves a shared group.
+    GroupLeft {
+        /// The group.
+        group: GroupKey,
+        /// The member, in the sending shard.
+        member: SessionRef,
+    },
+    /// The group chose a member of this shard for a message.
+    GroupDelivery {
+        /// The member, in the receiving shard.
+        member: SessionRef,
+        /// The message.
+        message: Arc<Message>,
+        /// How the member takes part.
+        options: SubscriptionOptions,
+    },
+    /// What the ticket stood for has happened on the sending shard.
+    Settled {
+        /// A ticket of the receiving shard.
+        ticket: Ticket,
+        /// Whether it is safe on the sending shard.
+        outcome: CommitOutcome,
+    },
+}
+
+/// A shared group: its name and what it subscribes to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupKey {
+    /// The name behind `$share/`.
+    pub share: ShareName,
+    /// The filter behind that.
+    pub filter: TopicFilter,
+}
+
+/// Something that the driver of a shard must do, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a packet.
+    Send {
+        /// To whom.
+        connection: ConnectionId,
+        /// What.
+        packet: Packet,
+    },
+    /// Send a message.
+    Deliver {
+        /// To whom.
+        connection: ConnectionId,
+        /// What.
+        delivery: Delivery,
+    },
+    /// End a connection once what was sent to it is written. The shard has forgotten it already.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        reason: Reason,
+    },
+    /// Write this, and say when it is safe.
+    Store {
+        /// Comes back in `Input::Committed`.
+        commit: CommitId,
+        /// What.
+        op: StoreOp,
+    },
+    /// Remember this event.
+    Record(Box<AuditEvent>),
+    /// Tell another shard.
+    Forward {
+        /// Which.
+        peer: ShardId,
+        /// What.
+        frame: PeerFrame,
+    },
+}
+
+/// The effects of one input, in order.
+#[derive(Debug, Default)]
+pub struct Effects(VecDeque<Effect>);
+
+impl Effects {
+    /// Adds one at the end.
+    pub fn push(&mut self, effect: Effect) {
+        self.0.push_back(effect);
+    }
+
+    /// Takes the first.
+    pub fn pop(&mut self) -> Option<Effect> {
+        self.0.pop_front()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The partitions of a store; fixed when it is made, whatever the number of cores.
+pub const PARTITIONS: u16 = 32;
+
+/// The partition that owns a session.
+pub fn partition_of_session(key: &SessionKey) -> u16 {
+    let user = key.principal.user().map_or("", super::access::UserName::as_str);
+    partition_of(user.as_bytes(), key.client_id.as_str().as_bytes())
+}
+
+/// The partition that keeps a shared group.
+pub fn partition_of_group(group: &GroupKey) -> u16 {
+    partition_of(group.share.as_str().as_bytes(), group.filter.as_str().as_bytes())
+}
+
+/// FNV-1a over both names with a separator that neither holds. It only spreads; who aims at one partition slows himself.
+fn partition_of(first: &[u8], second: &[u8]) -> u16 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in first.iter().chain(&[0]).chain(second) {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    // The low bits of FNV are its weakest.
+    u16::try_from((hash ^ (hash >> 32)) % u64::from(PARTITIONS)).unwrap_or(0)
+}
+
+/// The shard that owns a partition when there are `shards` of them.
+pub fn shard_of_partition(partition: u16, shards: u16) -> ShardId {
+    ShardId(partition % shards.max(1))
+}
+
+/// When an expiry given in seconds ends.
+pub fn expires_at(now: Timestamp, seconds: Option<u32>) -> Option<Timestamp> {
+    seconds.map(|seconds| now.after_secs(seconds))
+}

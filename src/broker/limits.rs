@@ -1,0 +1,70 @@
+//! The bounds of everything a client can make grow.
+
+/// What one shard allows. Each bound says what happens beyond it; none is infinite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest packet accepted, in bytes; announced in CONNACK. Beyond: 0x95 and the connection ends.
+    pub max_packet_size: u32,
+    /// QoS 1 and 2 messages accepted unacknowledged; announced in CONNACK. Beyond: 0x93 and the connection ends.
+    pub receive_maximum: u16,
+    /// QoS 1 and 2 messages sent unacknowledged, where the client allows more. Beyond: they wait in the queue.
+    pub max_inflight: u16,
+    /// Topic aliases accepted and used on one connection. Beyond: 0x94; topics are sent in full.
+    pub topic_alias_maximum: u16,
+    /// The longest keep alive, in seconds; 0 accepts any. Beyond: 5.0 is told to use this one.
+    pub max_keep_alive: u16,
+    /// The longest session expiry, in seconds. Beyond: this one is used, and 5.0 is told.
+    pub max_session_expiry: u32,
+    /// Sessions in this shard. Beyond: CONNECT is refused with 0x97.
+    pub max_sessions: usize,
+    /// Messages queued for one session. Beyond: the newest is dropped.
+    pub max_queued_messages: usize,
+    /// Bytes queued for one session. Beyond: the newest is dropped.
+    pub max_queued_bytes: usize,
+    /// Subscriptions of one session. Beyond: 0x97 in SUBACK.
+    pub max_subscriptions: usize,
+    /// Retained messages. Beyond: a new topic is refused with 0x97.
+    pub max_retained_messages: usize,
+    /// Bytes of retained messages. Beyond: 0x97.
+    pub max_retained_bytes: usize,
+    /// Bytes handed to a connection and not yet written to its socket. Beyond: messages wait in the queue, QoS 0 up
+    /// to [`Limits::QUEUED_QOS0_BYTES`].
+    pub high_water: usize,
+    /// Whether every routed message becomes an event.
+    pub log_publish: bool,
+}
+
+impl Limits {
+    /// Bytes queued for a session beyond which its QoS 0 messages are dropped: a receiver that reads this slowly
+    /// must not hold the memory of all others.
+    pub const QUEUED_QOS0_BYTES: usize = 1 << 20;
+
+    /// Acknowledgements of one session that wait for something. A client that asks on without waiting for answers is
+    /// told so with 0x97; PUBLISH is bounded by the receive maximum already.
+    pub const MAX_HELD_ACKS: usize = 4096;
+
+    /// Retained messages waiting to be sent to one session. A subscription that would exceed it is refused with 0x97,
+    /// so that subscribing to `#` in a loop without reading cannot fill the memory.
+    pub const MAX_RETAINED_BACKLOG: usize = 1_000_000;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_packet_size: 1 << 20,
+            receive_maximum: 1024,
+            max_inflight: 1024,
+            topic_alias_maximum: 64,
+            max_keep_alive: 0,
+            max_session_expiry: 7 * 24 * 3600,
+            max_sessions: 1_000_000,
+            max_queued_messages: 10_000,
+            max_queued_bytes: 16 << 20,
+            max_subscriptions: 100_000,
+            max_retained_messages: 1_000_000,
+            max_retained_bytes: 1 << 30,
+            high_water: 256 << 10,
+            log_publish: true,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Groups of sessions that share a subscription: each message goes to one of them.
+
+use crate::broker::effect::{SessionRef, ShardId};
+use crate::broker::subscription::SubscriptionOptions;
+
+/// Where a member of a group is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberAt {
+    /// Its shard.
+    pub shard: ShardId,
+    /// Its session there.
+    pub session: SessionRef,
+}
+
+/// One session that takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Where it is.
+    pub at: MemberAt,
+    /// How it is served.
+    pub options: SubscriptionOptions,
+    /// Whether it is connected.
+    pub online: bool,
+}
+
+/// The members of a shared group and whose turn it is. [v5:MQTT-4.8.2-4]
+#[derive(Debug, Default)]
+pub struct Group {
+    members: Vec<Member>,
+    next: usize,
+}
+
+impl Group {
+    /// Adds a member, or changes how it takes part.
+    pub fn join(&mut self, member: Member) {
+        match self.members.iter_mut().find(|other| other.at == member.at) {
+            Some(old) => *old = member,
+            None => self.members.push(member),
+        }
+    }
+
+    /// Takes a member out.
+    pub fn leave(&mut self, at: MemberAt) {
+        self.members.retain(|member| member.at != at);
+    }
+
+    /// Whether nobody takes part any more.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The member whose turn it is: the next that is connected, else the next at all, whose session keeps the message.
+    pub fn choose(&mut self) -> Option<Member> {
+        let count = self.members.len();
+        let turns = (0..count).filter_map(|step| self.next.checked_add(step)?.checked_rem(count));
+        let at = turns
+            .clone()
+            .find(|&at| self.members.get(at).is_some_and(|member| member.online))
+            .or_else(|| turns.clone().next())?;
+        self.next = at.wrapping_add(1);
+        self.members.get(at).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::QoS;
+
+    fn member(index: u32, online: bool) -> Member {
+        Member {
+            at: MemberAt { shard: ShardId(0), session: SessionRef { index, generation: 0 } },
+            options: SubscriptionOptions {
+                qos: QoS::AtLeastOnce,
+                no_local: false,
+                retain_as_published: false,
+                id: None,
+                check_delivery: false,
+            },
+            online,
+        }
+    }
+
+    fn group(members: &[Member]) -> Group {
+        let mut group = Group::default();
+        members.iter().for_each(|member| group.join(*member));
+        group
+    }
+
+    fn turns(group: &mut Group, count: usize) -> Vec<u32> {
+        (0..count).filter_map(|_| Some(group.choose()?.at.session.index)).collect()
+    }
+
+    #[test]
+    fn connected_members_take_turns() {
+        let mut group = group(&[member(1, true), member(2, false), member(3, true)]);
+        assert_eq!(turns(&mut group, 4), [1, 3, 1, 3]);
+    }
+
+    #[test]
+    fn absent_members_take_turns_when_nobody_is_connected() {
+        let mut group = group(&[member(1, false), member(2, false)]);
+        assert_eq!(turns(&mut group, 3), [1, 2, 1]);
+    }
+
+    #[test]
+    fn an_empty_group_chooses_nobody() {
+        let mut group = group(&[member(1, true)]);
+        group.leave(member(1, true).at);
+        assert!(group.is_empty());
+        assert_eq!(turns(&mut group, 1), []);
+    }
+}

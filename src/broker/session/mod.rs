@@ -1,0 +1,13 @@
+//! The state of a client that outlives its connections.
+
+mod aliases;
+mod will;
+mod inbound;
+mod outbound;
+mod state;
+
+pub use aliases::{InboundAliases, OutboundAliases};
+pub use inbound::{HeldAck, Inbound};
+pub use outbound::{Outbound, Queued, Stage};
+pub use state::{Live, Session, Subscription};
+pub use will::Will;

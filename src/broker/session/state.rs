@@ -1,0 +1,86 @@
+//! A session and the connection it may have.
+
+use super::aliases::{InboundAliases, OutboundAliases};
+use super::inbound::Inbound;
+use super::outbound::Outbound;
+use super::will::Will;
+use crate::broker::access::Rights;
+use crate::broker::address::Address;
+use crate::broker::effect::{ConnectionId, SessionRef};
+use crate::broker::message::SessionKey;
+use crate::broker::subscription::SubscriptionOptions;
+use crate::broker::time::Timestamp;
+use crate::protocol::{ProtocolVersion, SharedFilter};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything the broker keeps for one client of one principal.
+#[derive(Debug)]
+pub struct Session {
+    /// Whose it is.
+    pub key: Arc<SessionKey>,
+    /// Where it is.
+    pub at: SessionRef,
+    /// What its owner may do, as of the policy of the moment.
+    pub rights: Rights,
+    /// Its connection.
+    pub live: Option<Live>,
+    /// Where its last connection came from.
+    pub address: Address,
+    /// How long it outlives a connection; `None` is not at all.
+    pub expiry: Option<Duration>,
+    /// Ends the session, or is counted from when its connection ended.
+    pub gone_since: Option<Timestamp>,
+    /// Its subscriptions by filter.
+    pub subscriptions: BTreeMap<String, Subscription>,
+    /// What its client sent.
+    pub inbound: Inbound,
+    /// What its client is sent.
+    pub outbound: Outbound,
+    /// What is published if it vanishes.
+    pub will: Option<Will>,
+    /// Whether queued messages must be asked about again because the rights changed since.
+    pub recheck_queue: bool,
+}
+
+/// One subscription.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// What is subscribed to.
+    pub filter: SharedFilter,
+    /// How it is served.
+    pub options: SubscriptionOptions,
+}
+
+/// A session's connection.
+#[derive(Debug)]
+pub struct Live {
+    /// Its number.
+    pub connection: ConnectionId,
+    /// What it speaks.
+    pub version: ProtocolVersion,
+    /// Silence longer than this ends it; one and a half times the keep alive. [v5:MQTT-3.1.2-22]
+    pub silence_allowed: Option<Duration>,
+    /// When the last packet came.
+    pub last_seen: Timestamp,
+    /// Messages it takes unacknowledged.
+    pub send_quota: usize,
+    /// The largest packet it takes. [v5:MQTT-3.1.2-24]
+    pub max_packet_size: u32,
+    /// Whether it wants reason strings. [v5:MQTT-3.1.2-29]
+    pub wants_reasons: bool,
+    /// Aliases it introduced.
+    pub inbound_aliases: InboundAliases,
+    /// Aliases introduced to it.
+    pub outbound_aliases: OutboundAliases,
+    /// Bytes handed to the driver and not reported as written.
+    pub unwritten: usize,
+}
+
+impl Session {
+    /// Who it is, for events.
+    pub fn who(&self) -> crate::broker::event::Who {
+        crate::broker::event::Who::client(self.key.principal.user(), &self.key.client_id, self.address)
+    }
+}

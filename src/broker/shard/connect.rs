@@ -1,0 +1,344 @@
+//! How connections and sessions begin and end.
+
+use super::core::Shard;
+use super::timers::Timer;
+use crate::broker::access::{Permission, Verdict};
+use crate::broker::effect::{ConnectionId, Effect, Effects, SessionRef};
+use crate::broker::event::{AuditEvent, EventKind, Who};
+use crate::broker::input::Connecting;
+use crate::broker::message::SessionKey;
+use crate::broker::reason::Reason;
+use crate::broker::session::{Inbound, InboundAliases, Live, Outbound, OutboundAliases, Session, Will};
+use crate::broker::time::Timestamp;
+use crate::protocol::{
+    ConnAck, ConnAckProperties, Connect, Disconnect, DisconnectProperties, Packet, ProtocolVersion, ReasonCode, Text,
+    Violation,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The will of a client that may be let in, and the session it has.
+type Admitted = (Option<Will>, Option<u32>);
+
+/// Why a client is not let in, with more for people.
+type Refusal = (Reason, Option<String>);
+
+impl Shard {
+    /// Lets a client in, or not. Everything is decided before anything is changed.
+    pub(super) fn connect(&mut self, now: Timestamp, connecting: &Connecting, effects: &mut Effects) {
+        let client_id = connecting.client_id.compact();
+        let key = Arc::new(SessionKey { principal: connecting.principal.clone(), client_id });
+        let (will, existing) = match self.admission(connecting, &key) {
+            Ok(admitted) => admitted,
+            Err((reason, detail)) => return self.refuse(connecting, reason, detail, effects),
+        };
+        if let Some(index) = existing {
+            self.end_connection(now, index, Reason::TakenOver, None, effects);
+        }
+        let existing = existing.filter(|&index| self.sessions.get(index).is_some());
+        let resumed = match existing {
+            Some(index) if connecting.connect.clean_start => {
+                self.end_session(now, index, Reason::CleanStart, effects);
+                None
+            }
+            other => other,
+        };
+        let index = resumed.unwrap_or_else(|| self.new_session(Arc::clone(&key), connecting));
+        self.attach(now, index, connecting, will);
+        let connack = self.connack(connecting, resumed.is_some());
+        effects.push(Effect::Send { connection: connecting.connection, packet: connack });
+        let kind = EventKind::Connected {
+            version: connecting.connect.version,
+            session_present: resumed.is_some(),
+            encrypted: connecting.is_encrypted,
+        };
+        self.record(index, kind, effects);
+        self.tell_groups(index, effects);
+        self.pump(now, index, effects);
+    }
+
+    /// The will and the existing session of a client that may be let in.
+    fn admission(&self, connecting: &Connecting, key: &Arc<SessionKey>) -> Result<Admitted, Refusal> {
+        let rights = self.policy.rights(&key.principal, &key.client_id);
+        if let crate::broker::access::Principal::User(name) = &key.principal
+            && !self.policy.user(name).is_some_and(|user| user.enabled)
+        {
+            return Err((Reason::UserDisabled, None));
+        }
+        if connecting.connect.properties.authentication_method.is_some() {
+            return Err((Reason::BadAuthenticationMethod, None));
+        }
+        let will = match connecting.connect.will.clone() {
+            None => None,
+            Some(will) => Some(Will::new(will, key).map_err(|why| (Reason::TopicNameInvalid, Some(why.to_string())))?),
+        };
+        if let Some(will) = &will {
+            let verdict = rights.verdict(Permission::Publish, &will.message.topic);
+            if !verdict.is_allowed() {
+                return Err((Reason::WillNotAllowed, will_refusal(will, verdict)));
+            }
+        }
+        let existing = self.by_key.get(key).copied();
+        if existing.is_none() && self.sessions.len() >= self.limits.max_sessions {
+            return Err((Reason::TooManySessions, None));
+        }
+        Ok((will, existing))
+    }
+
+    fn refuse(&self, connecting: &Connecting, reason: Reason, detail: Option<String>, effects: &mut Effects) {
+        let connection = connecting.connection;
+        let mut properties = ConnAckProperties::default();
+        if connecting.connect.properties.request_problem_information != Some(false) {
+            properties.reason_string = Text::try_from(reason.words()).ok();
+        }
+        let connack = ConnAck { session_present: false, reason: reason.code(), properties };
+        effects.push(Effect::Send { connection, packet: Packet::ConnAck(Box::new(connack)) });
+        let who = Who::client(connecting.principal.user(), &connecting.client_id, connecting.address);
+        let kind = EventKind::ConnectRefused { reason, detail };
+        effects.push(Effect::Record(Box::new(AuditEvent { who, kind })));
+        effects.push(Effect::Close { connection, reason });
+    }
+
+    fn new_session(&mut self, key: Arc<SessionKey>, connecting: &Connecting) -> u32 {
+        let rights = self.policy.rights(&key.principal, &key.client_id);
+        let at = self.sessions.insert_with(|at| Session {
+            key: Arc::clone(&key),
+            at,
+            rights,
+            live: None,
+            address: connecting.address,
+            expiry: None,
+            gone_since: None,
+            subscriptions: BTreeMap::new(),
+            inbound: Inbound::default(),
+            outbound: Outbound::default(),
+            will: None,
+            recheck_queue: false,
+        });
+        self.by_key.insert(key, at.index);
+        at.index
+    }
+
+    /// Gives a session its connection.
+    fn attach(&mut self, now: Timestamp, index: u32, connecting: &Connecting, will: Option<Will>) {
+        let connect = &connecting.connect;
+        let properties = &connect.properties;
+        let expiry = properties.session_expiry_interval.unwrap_or(0).min(self.limits.max_session_expiry);
+        let keep_alive = self.server_keep_alive(connect).unwrap_or(connect.keep_alive);
+        let silence_allowed = (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1500));
+        let quota = properties.receive_maximum.unwrap_or(u16::MAX).min(self.limits.max_inflight);
+        let aliases = properties.topic_alias_maximum.unwrap_or(0).min(self.limits.topic_alias_maximum);
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        session.expiry = (expiry > 0).then(|| Duration::from_secs(expiry.into()));
+        session.gone_since = None;
+        session.address = connecting.address;
+        session.will = will;
+        session.outbound.begin_connection();
+        session.live = Some(Live {
+            connection: connecting.connection,
+            version: connect.version,
+            silence_allowed,
+            last_seen: now,
+            send_quota: usize::from(quota.max(1)),
+            max_packet_size: properties.maximum_packet_size.unwrap_or(u32::MAX),
+            wants_reasons: properties.request_problem_information != Some(false),
+            inbound_aliases: InboundAliases::new(self.limits.topic_alias_maximum),
+            outbound_aliases: OutboundAliases::new(aliases),
+            unwritten: 0,
+        });
+        self.by_connection.insert(connecting.connection, index);
+        if let Some(silence) = silence_allowed {
+            self.timers.set(now.after(silence), Timer::KeepAlive(connecting.connection));
+        }
+    }
+
+    /// The keep alive that a client of 5.0 is told to use instead of its own. [v5:MQTT-3.2.2-21]
+    fn server_keep_alive(&self, connect: &Connect) -> Option<u16> {
+        let maximum = self.limits.max_keep_alive;
+        let is_longer = connect.keep_alive == 0 || connect.keep_alive > maximum;
+        (connect.version.has_properties() && maximum > 0 && is_longer).then_some(maximum)
+    }
+
+    fn connack(&self, connecting: &Connecting, session_present: bool) -> Packet {
+        let connect = &connecting.connect;
+        let mut properties = ConnAckProperties::default();
+        if connect.version.has_properties() {
+            let asked = connect.properties.session_expiry_interval.unwrap_or(0);
+            properties.session_expiry_interval =
+                (asked > self.limits.max_session_expiry).then_some(self.limits.max_session_expiry);
+            properties.receive_maximum = Some(self.limits.receive_maximum);
+            properties.maximum_packet_size = Some(self.limits.max_packet_size);
+            properties.topic_alias_maximum = Some(self.limits.topic_alias_maximum);
+            properties.server_keep_alive = self.server_keep_alive(connect);
+            properties.assigned_client_id = connecting.is_assigned.then(|| connecting.client_id.text().clone());
+        }
+        let session_present = session_present && connect.version != ProtocolVersion::V3_1;
+        Packet::ConnAck(Box::new(ConnAck { session_present, reason: ReasonCode::Success, properties }))
+    }
+
+    /// DISCONNECT from the client. [v5:MQTT-3.14.4-3]
+    pub(super) fn disconnect(&mut self, now: Timestamp, index: u32, disconnect: &Disconnect, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if let Some(expiry) = disconnect.properties.session_expiry_interval {
+            if session.expiry.is_none() && expiry > 0 {
+                return self.violated(now, index, Violation::SessionExpiryRaised, effects);
+            }
+            let expiry = expiry.min(self.limits.max_session_expiry);
+            session.expiry = (expiry > 0).then(|| Duration::from_secs(expiry.into()));
+        }
+        let reason = if disconnect.reason == ReasonCode::Success {
+            session.will = None;
+            Reason::ClientDisconnected
+        } else {
+            Reason::ClientDisconnectedWithWill
+        };
+        if let Some(live) = session.live.take() {
+            self.by_connection.remove(&live.connection);
+            effects.push(Effect::Close { connection: live.connection, reason });
+        }
+        self.detached(now, index, reason, None, effects);
+    }
+
+    /// The network connection of a client is gone.
+    pub(super) fn lost(&mut self, now: Timestamp, connection: ConnectionId, reason: Reason, effects: &mut Effects) {
+        let Some(index) = self.by_connection.remove(&connection) else { return };
+        if let Some(session) = self.sessions.get_mut(index) {
+            session.live = None;
+        }
+        self.detached(now, index, reason, None, effects);
+    }
+
+    /// Ends a session's connection, if it has one, and tells a client of 5.0 why. [v5:MQTT-3.14.2-1]
+    pub(super) fn end_connection(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        reason: Reason,
+        detail: Option<String>,
+        effects: &mut Effects,
+    ) {
+        let Some(live) = self.sessions.get_mut(index).and_then(|session| session.live.take()) else { return };
+        self.by_connection.remove(&live.connection);
+        if live.version.server_explains_itself() {
+            let words = detail.as_deref().unwrap_or(reason.words());
+            let reason_string = live.wants_reasons.then(|| Text::try_from(words).ok()).flatten();
+            let properties = DisconnectProperties { reason_string, ..DisconnectProperties::default() };
+            let disconnect = Disconnect { reason: reason.code(), properties };
+            let packet = Packet::Disconnect(Box::new(disconnect));
+            effects.push(Effect::Send { connection: live.connection, packet });
+        }
+        effects.push(Effect::Close { connection: live.connection, reason });
+        self.detached(now, index, reason, detail, effects);
+    }
+
+    /// The session has no connection any more: its will and its expiry begin to count.
+    fn detached(&mut self, now: Timestamp, index: u32, reason: Reason, detail: Option<String>, effects: &mut Effects) {
+        self.record(index, EventKind::Disconnected { reason, detail }, effects);
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        session.gone_since = Some(now);
+        session.inbound.forget_held();
+        session.outbound.drop_queued_qos0();
+        let at = session.at;
+        let Some(expiry) = session.expiry else { return self.end_session(now, index, reason, effects) };
+        self.timers.set(now.after(expiry), Timer::SessionExpiry(at));
+        match session.will.as_ref().map(|will| will.delay) {
+            None => {}
+            Some(Duration::ZERO) => self.publish_will(now, index, effects),
+            Some(delay) => self.timers.set(now.after(delay), Timer::Will(at)),
+        }
+        self.tell_groups(index, effects);
+    }
+
+    /// The time of a will has come, unless the client came back. [v5:MQTT-3.1.3-9]
+    pub(super) fn will_due(&mut self, now: Timestamp, at: SessionRef, effects: &mut Effects) {
+        let Some(index) = self.find(at) else { return };
+        let Some(session) = self.sessions.get(index) else { return };
+        let due = session.gone_since.zip(session.will.as_ref()).map(|(gone, will)| gone.after(will.delay));
+        if due.is_some_and(|due| due <= now) {
+            self.publish_will(now, index, effects);
+        }
+    }
+
+    /// The time of a session may be over, unless the client came back.
+    pub(super) fn session_expiry_due(&mut self, now: Timestamp, at: SessionRef, effects: &mut Effects) {
+        let Some(index) = self.find(at) else { return };
+        let Some(session) = self.sessions.get(index) else { return };
+        let end = session.gone_since.zip(session.expiry).map(|(gone, expiry)| gone.after(expiry));
+        if end.is_some_and(|end| end <= now) {
+            self.end_session(now, index, Reason::SessionExpired, effects);
+        }
+    }
+
+    /// A client may have been silent for too long. [v5:MQTT-3.1.2-22]
+    pub(super) fn keep_alive_due(&mut self, now: Timestamp, connection: ConnectionId, effects: &mut Effects) {
+        let Some(&index) = self.by_connection.get(&connection) else { return };
+        let Some(live) = self.live(index) else { return };
+        let Some(silence) = live.silence_allowed else { return };
+        let end = live.last_seen.after(silence);
+        if end <= now {
+            self.end_connection(now, index, Reason::KeepAliveTimeout, None, effects);
+        } else {
+            self.timers.set(end, Timer::KeepAlive(connection));
+        }
+    }
+
+    /// Ends a session and everything in it; a will that waited is published now. [v5:MQTT-3.1.2-10]
+    pub(super) fn end_session(&mut self, now: Timestamp, index: u32, reason: Reason, effects: &mut Effects) {
+        self.publish_will(now, index, effects);
+        if self.sessions.get(index).is_some_and(|session| session.expiry.is_some()) {
+            self.record(index, EventKind::SessionEnded { reason }, effects);
+        }
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let subscriptions = std::mem::take(&mut session.subscriptions);
+        for subscription in subscriptions.values() {
+            self.remove_subscription(index, &subscription.filter, effects);
+        }
+        if let Some(session) = self.sessions.remove(index) {
+            self.by_key.remove(&session.key);
+        }
+    }
+
+    /// Publishes the session's will, if there is one and its owner may still publish it.
+    fn publish_will(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(will) = session.will.take() else { return };
+        let message = Arc::new(will.publish(now));
+        let verdict = session.rights.verdict(Permission::Publish, &message.topic);
+        let topic = message.topic.text().clone();
+        let size = u32::try_from(message.payload.len()).unwrap_or(u32::MAX);
+        if !verdict.is_allowed() {
+            let rule = if let Verdict::Denied(rule) = verdict { Some(rule) } else { None };
+            let kind = EventKind::PublishRefused { topic, size, reason: Reason::WillNotAllowed, rule };
+            return self.record(index, kind, effects);
+        }
+        let delivered = self.publish_everywhere(now, &message, None, effects).matched;
+        let (qos, retain) = (message.qos, message.retain);
+        self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);
+    }
+
+    /// Everything handed to a connection was written, so it can take more.
+    pub(super) fn written(&mut self, now: Timestamp, connection: ConnectionId, effects: &mut Effects) {
+        let Some(&index) = self.by_connection.get(&connection) else { return };
+        let Some(live) = self.live(index) else { return };
+        live.unwritten = 0;
+        self.pump(now, index, effects);
+    }
+
+    /// The broker stops: wills go out while there is somebody to receive them, then everybody is told.
+    pub(super) fn shut_down(&mut self, now: Timestamp, effects: &mut Effects) {
+        let live: Vec<u32> = self.sessions.indexes();
+        for &index in &live {
+            if self.live(index).is_some() {
+                self.publish_will(now, index, effects);
+            }
+        }
+        for index in live {
+            self.end_connection(now, index, Reason::ShuttingDown, None, effects);
+        }
+    }
+}
+
+fn will_refusal(will: &Will, verdict: Verdict) -> Option<String> {
+    Some(format!("will topic {:?}: {}", will.message.topic.as_str(), verdict.reason()))
+}

@@ -1,0 +1,363 @@
+//! From a message to the connections of those who want it.
+
+use super::core::{Matches, Shard};
+use super::promises::Due;
+use crate::broker::access::Permission;
+use crate::broker::effect::{
+    AliasUse, Delivery, Effect, Effects, PeerFrame, RetainedVersion, ShardId, StoreOp, Ticket,
+};
+use crate::broker::event::EventKind;
+use crate::broker::limits::Limits;
+use crate::broker::message::{Message, Origin};
+use crate::broker::reason::Reason;
+use crate::broker::session::{Queued, Session, Stage};
+use crate::broker::subscription::SubscriptionOptions;
+use crate::broker::time::Timestamp;
+use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode};
+use std::sync::Arc;
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Routed {
+    /// Sessions and groups of this shard, and other shards, that it matched.
+    pub(super) matched: u32,
+    /// What an acknowledgement of it must wait for.
+    pub(super) ticket: Option<Ticket>,
+}
+
+impl Shard {
+    /// Publishes a message that a client of this shard, or its will, brought: to everybody who wants it, and if it is to
+    /// be retained, to all shards and the store.
+    pub(super) fn publish_everywhere(
+        &mut self,
+        now: Timestamp,
+        message: &Arc<Message>,
+        due: Option<Due>,
+        effects: &mut Effects,
+    ) -> Routed {
+        let matches = self.matches_of(message);
+        let ticket = due.filter(|_| message.retain).map(|due| self.promises.open(due));
+        let retained = message.retain.then(|| self.retain(message, ticket, effects));
+        let wanting = |peer: ShardId, matches: &Matches| matches.peers.contains(&peer);
+        for peer in self.peers() {
+            let route = wanting(peer, &matches);
+            if !route && retained.is_none() {
+                continue;
+            }
+            let ticket = ticket.filter(|_| retained.is_some());
+            if let Some(ticket) = ticket {
+                self.promises.wait_for_one(ticket);
+            }
+            let frame = PeerFrame::Published { message: Arc::clone(message), route, retained, ticket };
+            effects.push(Effect::Forward { peer, frame });
+        }
+        let others = u32::try_from(matches.peers.len()).unwrap_or(u32::MAX);
+        let matched = self.deliver_here(now, message, matches, effects).saturating_add(others);
+        Routed { matched, ticket: ticket.and_then(|ticket| self.promises.close_if_empty(ticket)) }
+    }
+
+    /// Delivers a message that another shard passed on.
+    pub(super) fn deliver_forwarded(&mut self, now: Timestamp, message: &Arc<Message>, effects: &mut Effects) {
+        let matches = self.matches_of(message);
+        self.deliver_here(now, message, matches, effects);
+    }
+
+    /// Makes a message the retained one of its topic and stores that. [v5:MQTT-3.3.1-5]
+    fn retain(&mut self, message: &Arc<Message>, ticket: Option<Ticket>, effects: &mut Effects) -> RetainedVersion {
+        let version = self.retained.next_version(self.id.0);
+        self.retained.apply(message, version);
+        let commit = match ticket {
+            Some(ticket) => self.promises.wait_for_commit(ticket),
+            None => self.promises.next_commit(),
+        };
+        let op = if message.payload.is_empty() {
+            StoreOp::Unretain { topic: message.topic.clone(), version }
+        } else {
+            StoreOp::Retain { message: Arc::clone(message), version }
+        };
+        effects.push(Effect::Store { commit, op });
+        version
+    }
+
+    /// Takes expired retained messages out of memory and store. Every shard sees the same expiry, so the first one
+    /// does it for the store.
+    pub(super) fn expire_retained(&mut self, now: Timestamp, effects: &mut Effects) {
+        while let Some(expired) = self.retained.pop_expired(now) {
+            if self.id == ShardId(0) {
+                let commit = self.promises.next_commit();
+                let op = StoreOp::Unretain { topic: expired.message.topic.clone(), version: expired.version };
+                effects.push(Effect::Store { commit, op });
+            }
+        }
+    }
+
+    fn matches_of(&mut self, message: &Message) -> Matches {
+        let mut matches = std::mem::take(&mut self.matches);
+        matches.sessions.clear();
+        matches.groups.clear();
+        matches.peers.clear();
+        let mut leaves = 0_usize;
+        self.trie.for_each_match(&message.topic, &mut |leaf| {
+            if !leaf.sessions().is_empty() {
+                leaves = leaves.saturating_add(1);
+            }
+            matches.sessions.extend_from_slice(leaf.sessions());
+            matches.groups.extend_from_slice(leaf.groups());
+            for peer in leaf.peers() {
+                if !matches.peers.contains(peer) {
+                    matches.peers.push(*peer);
+                }
+            }
+        });
+        if leaves > 1 {
+            // Subscriptions of one session come together, so that it is sent one copy.
+            matches.sessions.sort_by_key(|(index, _)| *index);
+        }
+        matches
+    }
+
+    fn deliver_here(
+        &mut self,
+        now: Timestamp,
+        message: &Arc<Message>,
+        mut matches: Matches,
+        effects: &mut Effects,
+    ) -> u32 {
+        let mut matched = 0_u32;
+        let mut pending: Option<(u32, Queued)> = None;
+        for (index, options) in matches.sessions.drain(..) {
+            if options.no_local && self.is_from(message, index) {
+                continue;
+            }
+            match &mut pending {
+                Some((last, queued)) if *last == index => queued.merge(&options),
+                _ => {
+                    let next = (index, Queued::live(Arc::clone(message), &options));
+                    if let Some((index, queued)) = pending.replace(next) {
+                        matched = matched.saturating_add(1);
+                        self.deliver(now, index, queued, effects);
+                    }
+                }
+            }
+        }
+        if let Some((index, queued)) = pending {
+            matched = matched.saturating_add(1);
+            self.deliver(now, index, queued, effects);
+        }
+        for group in matches.groups.drain(..) {
+            matched = matched.saturating_add(1);
+            self.deliver_to_group(now, group, message, effects);
+        }
+        self.matches = matches;
+        matched
+    }
+
+    /// Whether the message was published by this session. [v5:MQTT-3.8.3-3]
+    fn is_from(&self, message: &Message, index: u32) -> bool {
+        match (&message.origin, self.sessions.get(index)) {
+            (Origin::Client(key), Some(session)) => **key == *session.key,
+            (Origin::Client(_) | Origin::System, _) => false,
+        }
+    }
+
+    fn deliver_to_group(&mut self, now: Timestamp, group: u32, message: &Arc<Message>, effects: &mut Effects) {
+        let Some(member) = self.groups.get_mut(group).and_then(crate::broker::routing::Group::choose) else { return };
+        if member.at.shard == self.id {
+            if let Some(index) = self.find(member.at.session) {
+                self.deliver(now, index, Queued::live(Arc::clone(message), &member.options), effects);
+            }
+            return;
+        }
+        let frame = PeerFrame::GroupDelivery {
+            member: member.at.session,
+            message: Arc::clone(message),
+            options: member.options,
+        };
+        effects.push(Effect::Forward { peer: member.at.shard, frame });
+    }
+
+    /// Delivers to a member of a group that another shard keeps.
+    pub(super) fn deliver_to_member(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        message: &Arc<Message>,
+        options: &SubscriptionOptions,
+        effects: &mut Effects,
+    ) {
+        self.deliver(now, index, Queued::live(Arc::clone(message), options), effects);
+    }
+
+    /// Sends a message to a session, or queues it.
+    fn deliver(&mut self, now: Timestamp, index: u32, queued: Queued, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if queued.check_delivery && !may_receive(session, &queued) {
+            self.counters.drop(Reason::Denied);
+            return;
+        }
+        let may_send = session.outbound.queue_is_empty() && may_send(session, queued.qos, self.limits.high_water);
+        if may_send {
+            self.transmit(now, index, queued, effects);
+        } else {
+            self.enqueue(index, queued, effects);
+        }
+    }
+
+    fn enqueue(&mut self, index: u32, mut queued: Queued, effects: &mut Effects) {
+        let limits = &self.limits;
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let outbound = &mut session.outbound;
+        let bytes = outbound.queued_bytes();
+        let is_full = outbound.queued_len() >= limits.max_queued_messages
+            || bytes.saturating_add(queued.message.size()) > limits.max_queued_bytes;
+        let refusal = match (queued.qos, &session.live) {
+            // Nobody is owed a message of QoS 0 while away, so its absence is not worth a word.
+            (QoS::AtMostOnce, None) => return,
+            (QoS::AtMostOnce, Some(_)) if bytes >= Limits::QUEUED_QOS0_BYTES => Some(Reason::SlowReceiver),
+            (QoS::AtMostOnce | QoS::AtLeastOnce | QoS::ExactlyOnce, _) => is_full.then_some(Reason::QueueFull),
+        };
+        match refusal {
+            Some(reason) => self.dropped(index, &queued.message, reason, effects),
+            None => {
+                if queued.qos == QoS::AtMostOnce || queued.message.qos == QoS::AtMostOnce {
+                    queued.message = kept_copy(&mut self.kept_copy, queued.message);
+                }
+                outbound.push(queued);
+            }
+        }
+    }
+
+    /// Counts a message that a subscriber does not get, and says so in the log.
+    fn dropped(&mut self, index: u32, message: &Message, reason: Reason, effects: &mut Effects) {
+        self.counters.drop(reason);
+        if reason != Reason::Expired {
+            let topic = message.topic.text().clone();
+            self.record(index, EventKind::Dropped { topic, reason, count: 1 }, effects);
+        }
+    }
+
+    /// Sends what waits and may go: first what was in flight when the connection began, then the queue.
+    pub(super) fn pump(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
+        let high_water = self.limits.high_water;
+        while let Some(session) = self.sessions.get_mut(index) {
+            if session.outbound.has_unsent() {
+                if !may_resend(session, high_water) {
+                    return;
+                }
+                self.resend_next(now, index, effects);
+                continue;
+            }
+            let Some(next) = session.outbound.front() else {
+                session.recheck_queue = false;
+                return;
+            };
+            let qos = next.qos;
+            if !may_send(session, qos, high_water) {
+                return;
+            }
+            let Some(queued) = session.outbound.pop() else { return };
+            if (queued.check_delivery || session.recheck_queue) && !may_receive(session, &queued) {
+                self.counters.drop(Reason::Denied);
+                continue;
+            }
+            self.transmit(now, index, queued, effects);
+        }
+    }
+
+    /// Sends a message now; above QoS 0 it is in flight from here on.
+    fn transmit(&mut self, now: Timestamp, index: u32, queued: Queued, effects: &mut Effects) {
+        if queued.message.is_expired(now) {
+            self.dropped(index, &queued.message, Reason::Expired, effects);
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(live) = session.live.as_mut() else { return };
+        let mut delivery = delivery_of(now, &queued);
+        delivery.packet_id = (queued.qos > QoS::AtMostOnce).then_some(PacketId::FIRST);
+        let len = delivery.view().encoded_len(live.version);
+        if u32::try_from(len).unwrap_or(u32::MAX) > live.max_packet_size {
+            self.dropped(index, &queued.message, Reason::TooLargeForReceiver, effects);
+            return;
+        }
+        if queued.qos > QoS::AtMostOnce {
+            delivery.packet_id = Some(session.outbound.send(queued));
+        }
+        delivery.alias = live.outbound_aliases.assign(&delivery.message.topic);
+        live.unwritten = live.unwritten.saturating_add(len);
+        self.counters.sent = self.counters.sent.saturating_add(1);
+        effects.push(Effect::Deliver { connection: live.connection, delivery });
+    }
+
+    /// Sends a message again that was in flight when the last connection ended. [v5:MQTT-4.4.0-1]
+    fn resend_next(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(sent) = session.outbound.next_unsent() else { return };
+        let is_forbidden = session.recheck_queue && !may_receive(session, &sent.queued);
+        let Some(live) = session.live.as_mut() else { return };
+        if sent.stage == Stage::Comp {
+            let packet = Packet::PubRel(PubAck::new(sent.packet_id, ReasonCode::Success));
+            effects.push(Effect::Send { connection: live.connection, packet });
+            return;
+        }
+        let mut delivery = delivery_of(now, &sent.queued);
+        delivery.dup = true;
+        delivery.packet_id = Some(sent.packet_id);
+        let len = delivery.view().encoded_len(live.version);
+        let is_too_large = u32::try_from(len).unwrap_or(u32::MAX) > live.max_packet_size;
+        if is_too_large || is_forbidden {
+            session.outbound.forget(sent.packet_id);
+            let reason = if is_too_large { Reason::TooLargeForReceiver } else { Reason::Denied };
+            self.dropped(index, &sent.queued.message, reason, effects);
+            return;
+        }
+        delivery.alias = live.outbound_aliases.assign(&delivery.message.topic);
+        live.unwritten = live.unwritten.saturating_add(len);
+        effects.push(Effect::Deliver { connection: live.connection, delivery });
+    }
+}
+
+/// Whether the owner of the session may receive the message, by the rights of this moment.
+fn may_receive(session: &Session, queued: &Queued) -> bool {
+    session.rights.verdict(Permission::Subscribe, &queued.message.topic).is_allowed()
+}
+
+/// Whether the session is connected and takes another message of this level now. [v5:MQTT-3.3.4-9]
+fn may_send(session: &Session, qos: QoS, high_water: usize) -> bool {
+    session.live.as_ref().is_some_and(|live| {
+        live.unwritten < high_water
+            && !session.outbound.has_unsent()
+            && (qos == QoS::AtMostOnce || session.outbound.inflight_len() < live.send_quota)
+    })
+}
+
+fn may_resend(session: &Session, high_water: usize) -> bool {
+    session
+        .live
+        .as_ref()
+        .is_some_and(|live| live.unwritten < high_water && session.outbound.inflight_on_connection() < live.send_quota)
+}
+
+fn delivery_of(now: Timestamp, queued: &Queued) -> Delivery {
+    Delivery {
+        message: Arc::clone(&queued.message),
+        dup: false,
+        qos: queued.qos,
+        retain: queued.retain,
+        packet_id: None,
+        subscription_ids: queued.subscription_ids.clone(),
+        expiry_left: queued.message.expires_at.map(|end| end.secs_left(now)),
+        alias: AliasUse::None,
+    }
+}
+
+/// The message in memory of its own; receivers of one message share one copy.
+fn kept_copy(last: &mut Option<(Arc<Message>, Arc<Message>)>, message: Arc<Message>) -> Arc<Message> {
+    match last {
+        Some((original, copy)) if Arc::ptr_eq(original, &message) => Arc::clone(copy),
+        _ => {
+            let copy = Arc::new(message.compact());
+            *last = Some((message, Arc::clone(&copy)));
+            copy
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! A shard: some of the sessions of a broker, and everything that happens to them.
+//!
+//! `core` has the state and says which file handles which input; the files below it are the handling, by subject.
+
+mod promises;
+mod timers;
+mod core;
+mod deliver;
+mod publish;
+mod subscribe;
+mod connect;
+mod peers;
+mod policy;
+
+pub use self::core::Shard;

@@ -1,0 +1,199 @@
+//! Other shards: what they want, what they pass on, and the groups kept for them. And the store, which commits.
+
+use super::core::Shard;
+use super::promises::{Due, Kept};
+use crate::broker::effect::{
+    CommitId, CommitOutcome, Effect, Effects, GroupKey, PeerFrame, SessionRef, ShardId, Ticket, partition_of_group,
+    shard_of_partition,
+};
+use crate::broker::message::Message;
+use crate::broker::routing::{Group, Member, MemberAt};
+use crate::broker::subscription::SubscriptionOptions;
+use crate::broker::time::Timestamp;
+use crate::protocol::TopicFilter;
+use std::sync::Arc;
+
+impl Shard {
+    /// Another shard says something.
+    pub(super) fn forwarded(&mut self, now: Timestamp, peer: ShardId, frame: PeerFrame, effects: &mut Effects) {
+        match frame {
+            PeerFrame::InterestAdded { filter } => self.trie.change(&filter, |leaf| leaf.add_peer(peer)),
+            PeerFrame::InterestRemoved { filter } => self.trie.change(&filter, |leaf| leaf.remove_peer(peer)),
+            PeerFrame::Barrier { ticket } => settled(peer, ticket, CommitOutcome::Stored, effects),
+            PeerFrame::Published { message, route, retained, ticket } => {
+                if let Some(version) = retained {
+                    self.retained.apply(&message, version);
+                }
+                if route {
+                    self.deliver_forwarded(now, &message, effects);
+                }
+                if let Some(ticket) = ticket {
+                    settled(peer, ticket, CommitOutcome::Stored, effects);
+                }
+            }
+            PeerFrame::GroupJoined { group, member, options, online, ticket } => {
+                let member = Member { at: MemberAt { shard: peer, session: member }, options, online };
+                let promise = ticket.map(|ticket| self.promises.open(Due::Peer(peer, ticket)));
+                self.add_member(group, member, effects);
+                if let Some((promise, ticket)) = promise.zip(ticket) {
+                    self.wait_for_peers(promise, effects);
+                    if self.promises.close_if_empty(promise).is_none() {
+                        settled(peer, ticket, CommitOutcome::Stored, effects);
+                    }
+                }
+            }
+            PeerFrame::GroupLeft { group, member } => {
+                self.remove_member(&group, MemberAt { shard: peer, session: member }, effects);
+            }
+            PeerFrame::GroupDelivery { member, message, options } => {
+                self.group_delivery(now, member, &message, options, effects);
+            }
+            PeerFrame::Settled { ticket, outcome } => {
+                if let Some(kept) = self.promises.settle(ticket, outcome) {
+                    self.promise_kept(now, kept, effects);
+                }
+            }
+        }
+    }
+
+    /// The store has dealt with every change up to this one.
+    pub(super) fn committed(&mut self, now: Timestamp, up_to: CommitId, outcome: CommitOutcome, effects: &mut Effects) {
+        while let Some(ticket) = self.promises.next_committed(up_to) {
+            if let Some(kept) = self.promises.settle(ticket, outcome) {
+                self.promise_kept(now, kept, effects);
+            }
+        }
+    }
+
+    fn promise_kept(&mut self, now: Timestamp, kept: Kept, effects: &mut Effects) {
+        match kept.due {
+            Due::Session(at) => self.promise_to_session(now, at, kept.ticket, kept.outcome, effects),
+            Due::Peer(peer, ticket) => settled(peer, ticket, kept.outcome, effects),
+        }
+    }
+
+    fn group_delivery(
+        &mut self,
+        now: Timestamp,
+        member: SessionRef,
+        message: &Arc<Message>,
+        options: SubscriptionOptions,
+        effects: &mut Effects,
+    ) {
+        if let Some(index) = self.find(member) {
+            self.deliver_to_member(now, index, message, &options, effects);
+        }
+    }
+
+    pub(super) fn tell_interest(&self, filter: &TopicFilter, effects: &mut Effects) {
+        for peer in self.peers() {
+            let frame = PeerFrame::InterestAdded { filter: filter.clone() };
+            effects.push(Effect::Forward { peer, frame });
+        }
+    }
+
+    pub(super) fn tell_no_interest(&self, filter: &TopicFilter, effects: &mut Effects) {
+        for peer in self.peers() {
+            let frame = PeerFrame::InterestRemoved { filter: filter.clone() };
+            effects.push(Effect::Forward { peer, frame });
+        }
+    }
+
+    fn owner_of(&self, group: &GroupKey) -> ShardId {
+        shard_of_partition(partition_of_group(group), self.shards)
+    }
+
+    /// A session of this shard joins a group, or changes how it takes part. With a ticket, that waits until it holds.
+    pub(super) fn join_group(
+        &mut self,
+        index: u32,
+        group: GroupKey,
+        options: SubscriptionOptions,
+        ticket: Option<Ticket>,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get(index) else { return };
+        let (member, online) = (session.at, session.live.is_some());
+        let owner = self.owner_of(&group);
+        if owner == self.id {
+            let at = MemberAt { shard: self.id, session: member };
+            return self.add_member(group, Member { at, options, online }, effects);
+        }
+        if let Some(ticket) = ticket {
+            self.promises.wait_for_one(ticket);
+        }
+        let frame = PeerFrame::GroupJoined { group, member, options, online, ticket };
+        effects.push(Effect::Forward { peer: owner, frame });
+    }
+
+    pub(super) fn leave_group(&mut self, index: u32, group: &GroupKey, effects: &mut Effects) {
+        let Some(session) = self.sessions.get(index) else { return };
+        let member = session.at;
+        let owner = self.owner_of(group);
+        if owner == self.id {
+            return self.remove_member(group, MemberAt { shard: self.id, session: member }, effects);
+        }
+        let frame = PeerFrame::GroupLeft { group: group.clone(), member };
+        effects.push(Effect::Forward { peer: owner, frame });
+    }
+
+    /// Tells the groups of a session whether it is connected.
+    pub(super) fn tell_groups(&mut self, index: u32, effects: &mut Effects) {
+        let Some(session) = self.sessions.get(index) else { return };
+        let shared: Vec<_> = session
+            .subscriptions
+            .values()
+            .filter_map(|subscription| {
+                let share = subscription.filter.share.clone()?;
+                Some((GroupKey { share, filter: subscription.filter.filter.clone() }, subscription.options))
+            })
+            .collect();
+        for (group, options) in shared {
+            self.join_group(index, group, options, None, effects);
+        }
+    }
+
+    fn add_member(&mut self, key: GroupKey, member: Member, effects: &mut Effects) {
+        if let Some(&index) = self.groups_by_key.get(&key) {
+            if let Some(group) = self.groups.get_mut(index) {
+                group.join(member);
+            }
+            return;
+        }
+        let at = self.groups.insert_with(|_| Group::default());
+        if let Some(group) = self.groups.get_mut(at.index) {
+            group.join(member);
+        }
+        let was_wanted = self.trie.change(&key.filter, |leaf| {
+            let was_wanted = leaf.is_wanted_here();
+            leaf.add_group(at.index);
+            was_wanted
+        });
+        if !was_wanted {
+            self.tell_interest(&key.filter, effects);
+        }
+        self.groups_by_key.insert(key, at.index);
+    }
+
+    fn remove_member(&mut self, key: &GroupKey, at: MemberAt, effects: &mut Effects) {
+        let Some(&index) = self.groups_by_key.get(key) else { return };
+        let Some(group) = self.groups.get_mut(index) else { return };
+        group.leave(at);
+        if !group.is_empty() {
+            return;
+        }
+        self.groups.remove(index);
+        self.groups_by_key.remove(key);
+        let is_wanted = self.trie.change(&key.filter, |leaf| {
+            leaf.remove_group(index);
+            leaf.is_wanted_here()
+        });
+        if !is_wanted {
+            self.tell_no_interest(&key.filter, effects);
+        }
+    }
+}
+
+fn settled(peer: ShardId, ticket: Ticket, outcome: CommitOutcome, effects: &mut Effects) {
+    effects.push(Effect::Forward { peer, frame: PeerFrame::Settled { ticket, outcome } });
+}

@@ -1,0 +1,110 @@
+//! What must have happened before something may be said.
+
+use crate::broker::effect::{CommitId, CommitOutcome, SessionRef, ShardId, Ticket};
+use std::collections::{BTreeMap, VecDeque};
+
+/// To whom a promise is due when it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// A held acknowledgement of a session of this shard.
+    Session(SessionRef),
+    /// A ticket of another shard.
+    Peer(ShardId, Ticket),
+}
+
+/// A promise that is kept now, or has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Its ticket here.
+    pub ticket: Ticket,
+    /// To whom it is due.
+    pub due: Due,
+    /// Whether a part of it failed.
+    pub outcome: CommitOutcome,
+}
+
+#[derive(Debug)]
+struct Promise {
+    due: Due,
+    /// Events still to come.
+    remaining: usize,
+    outcome: CommitOutcome,
+}
+
+/// The promises that are not kept yet. Each is bounded by an acknowledgement that is held for it.
+#[derive(Debug, Default)]
+pub struct Promises {
+    open: BTreeMap<Ticket, Promise>,
+    commits: VecDeque<(CommitId, Ticket)>,
+    last_ticket: u64,
+    last_commit: u64,
+}
+
+impl Promises {
+    /// A ticket for a promise that is due to somebody once everything added to it has happened.
+    pub fn open(&mut self, due: Due) -> Ticket {
+        self.last_ticket = self.last_ticket.wrapping_add(1);
+        let ticket = Ticket(self.last_ticket);
+        self.open.insert(ticket, Promise { due, remaining: 0, outcome: CommitOutcome::Stored });
+        ticket
+    }
+
+    /// It waits for one more event.
+    pub fn wait_for_one(&mut self, ticket: Ticket) {
+        if let Some(promise) = self.open.get_mut(&ticket) {
+            promise.remaining = promise.remaining.saturating_add(1);
+        }
+    }
+
+    /// It waits for a new commit, too.
+    pub fn wait_for_commit(&mut self, ticket: Ticket) -> CommitId {
+        self.wait_for_one(ticket);
+        let commit = self.next_commit();
+        self.commits.push_back((commit, ticket));
+        commit
+    }
+
+    /// A commit that nobody waits for.
+    pub fn next_commit(&mut self) -> CommitId {
+        self.last_commit = self.last_commit.wrapping_add(1);
+        CommitId(self.last_commit)
+    }
+
+    /// A promise that waits for nothing is dropped again; `None` then.
+    pub fn close_if_empty(&mut self, ticket: Ticket) -> Option<Ticket> {
+        if self.open.get(&ticket).is_some_and(|promise| promise.remaining == 0) {
+            self.open.remove(&ticket);
+            return None;
+        }
+        Some(ticket)
+    }
+
+    /// One of its events has happened.
+    pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome) -> Option<Kept> {
+        let promise = self.open.get_mut(&ticket)?;
+        if outcome == CommitOutcome::Failed {
+            promise.outcome = CommitOutcome::Failed;
+        }
+        promise.remaining = promise.remaining.saturating_sub(1);
+        if promise.remaining > 0 {
+            return None;
+        }
+        let promise = self.open.remove(&ticket)?;
+        Some(Kept { ticket, due: promise.due, outcome: promise.outcome })
+    }
+
+    /// The next promise that waited for a commit up to this one.
+    pub fn next_committed(&mut self, up_to: CommitId) -> Option<Ticket> {
+        let (commit, ticket) = *self.commits.front()?;
+        if commit > up_to {
+            return None;
+        }
+        self.commits.pop_front();
+        Some(ticket)
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+}

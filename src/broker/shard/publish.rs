@@ -1,0 +1,223 @@
+//! PUBLISH from a client, and the acknowledgements in both directions.
+
+use super::core::Shard;
+use super::deliver::Routed;
+use super::promises::Due;
+use crate::broker::access::{Permission, RuleId, Verdict};
+use crate::broker::effect::{CommitOutcome, Effect, Effects, SessionRef, Ticket, expires_at};
+use crate::broker::event::EventKind;
+use crate::broker::message::{Message, MessageProperties, Origin};
+use crate::broker::reason::Reason;
+use crate::broker::session::{HeldAck, Stage};
+use crate::broker::time::Timestamp;
+use crate::protocol::{
+    Packet, PacketId, PubAck, PubAckProperties, Publish, QoS, ReasonCode, Text, TopicName, Violation,
+};
+use std::sync::Arc;
+
+impl Shard {
+    /// A message from a client: authorised and routed here, whatever becomes of it later. [v5:MQTT-4.3.3-10]
+    pub(super) fn publish(&mut self, now: Timestamp, index: u32, publish: Publish, effects: &mut Effects) {
+        let topic = match self.admit(index, &publish) {
+            Ok(topic) => topic,
+            Err(violation) => return self.violated(now, index, violation, effects),
+        };
+        if publish.qos == QoS::ExactlyOnce && !self.is_first_of_its_id(index, publish.packet_id) {
+            let packet_id = publish.packet_id.unwrap_or(PacketId::FIRST);
+            let packet = Packet::PubRec(PubAck::new(packet_id, ReasonCode::Success));
+            return self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects);
+        }
+        self.counters.received = self.counters.received.saturating_add(1);
+        let Some(session) = self.sessions.get(index) else { return };
+        let verdict = session.rights.verdict(Permission::Publish, &topic);
+        let refusal = match verdict {
+            Verdict::Allowed(_) => self.retained_is_full(&publish, &topic).then_some((Reason::TooManyRetained, None)),
+            Verdict::Denied(rule) => Some((verdict.reason(), Some(rule))),
+            Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => Some((verdict.reason(), None)),
+        };
+        match refusal {
+            Some((reason, rule)) => self.refuse_publish(now, index, &publish, &topic, (reason, rule), effects),
+            None => self.accept_publish(now, index, publish, topic, effects),
+        }
+    }
+
+    /// The topic of a message that may come now.
+    fn admit(&mut self, index: u32, publish: &Publish) -> Result<TopicName, Violation> {
+        let maximum = self.limits.receive_maximum;
+        let Some(session) = self.sessions.get_mut(index) else { return Err(Violation::TopicMissing) };
+        if !publish.properties.subscription_ids.is_empty() {
+            return Err(Violation::SubscriptionIdFromClient);
+        }
+        let is_repeated = publish.packet_id.is_some_and(|id| session.inbound.unreleased.contains(&id));
+        if publish.qos > QoS::AtMostOnce && !is_repeated && session.inbound.unacknowledged() >= usize::from(maximum) {
+            return Err(Violation::ReceiveMaximumExceeded(maximum));
+        }
+        let Some(live) = session.live.as_mut() else { return Err(Violation::TopicMissing) };
+        live.inbound_aliases.resolve(&publish.topic, publish.properties.topic_alias)
+    }
+
+    /// Whether a QoS 2 message has not been taken over before; it counts as taken from now on.
+    fn is_first_of_its_id(&mut self, index: u32, packet_id: Option<PacketId>) -> bool {
+        let session = self.sessions.get_mut(index);
+        session.zip(packet_id).is_some_and(|(session, id)| session.inbound.unreleased.insert(id))
+    }
+
+    fn retained_is_full(&self, publish: &Publish, topic: &TopicName) -> bool {
+        publish.retain
+            && !publish.payload.is_empty()
+            && self.retained.get(topic).is_none()
+            && (self.retained.len() >= self.limits.max_retained_messages
+                || self.retained.bytes().saturating_add(publish.payload.len()) > self.limits.max_retained_bytes)
+    }
+
+    fn accept_publish(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        publish: Publish,
+        topic: TopicName,
+        effects: &mut Effects,
+    ) {
+        let Some(session) = self.sessions.get(index) else { return };
+        let (at, key) = (session.at, Arc::clone(&session.key));
+        let (qos, packet_id, retain) = (publish.qos, publish.packet_id, publish.retain);
+        let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
+        let message = Message {
+            topic,
+            payload: publish.payload,
+            qos,
+            retain,
+            expires_at: expires_at(now, publish.properties.message_expiry_interval),
+            origin: Origin::Client(key),
+            properties: MessageProperties::of(publish.properties),
+        };
+        // What may be kept must not keep the read buffer that it arrived in.
+        let message = Arc::new(if retain || qos > QoS::AtMostOnce { message.compact() } else { message });
+        let due = (qos > QoS::AtMostOnce).then_some(Due::Session(at));
+        let routed = self.publish_everywhere(now, &message, due, effects);
+        if self.limits.log_publish {
+            let topic = message.topic.text().clone();
+            let delivered = routed.matched;
+            self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);
+        }
+        if let Some(packet_id) = packet_id {
+            self.acknowledge(now, index, qos, packet_id, routed, effects);
+        }
+    }
+
+    fn acknowledge(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        qos: QoS,
+        packet_id: PacketId,
+        routed: Routed,
+        effects: &mut Effects,
+    ) {
+        let speaks = self.live(index).is_some_and(|live| live.version.has_properties());
+        let reason =
+            if routed.matched == 0 && speaks { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+        let ack = PubAck::new(packet_id, reason);
+        let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+        self.hold(now, index, HeldAck { packet, ticket: routed.ticket, retained: Vec::new() }, effects);
+    }
+
+    /// A message that may not be published: 5.0 is told so; older clients get the acknowledgement that ends their
+    /// retries, and the log says what happened. [v5:MQTT-3.3.5-2] [v311:MQTT-3.3.5-2]
+    fn refuse_publish(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        publish: &Publish,
+        topic: &TopicName,
+        (reason, rule): (Reason, Option<RuleId>),
+        effects: &mut Effects,
+    ) {
+        let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
+        let kind = EventKind::PublishRefused { topic: topic.text().clone(), size, reason, rule };
+        self.record(index, kind, effects);
+        let Some(packet_id) = publish.packet_id else { return };
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(live) = session.live.as_ref() else { return };
+        let ack = if live.version.has_properties() {
+            session.inbound.unreleased.remove(&packet_id);
+            let reason_string = live.wants_reasons.then(|| Text::try_from(reason.words()).ok()).flatten();
+            let properties = PubAckProperties { reason_string, user_properties: Vec::new() };
+            PubAck { packet_id, reason: reason.code(), properties }
+        } else {
+            PubAck::new(packet_id, ReasonCode::Success)
+        };
+        let packet = if publish.qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+        self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects);
+    }
+
+    /// PUBREL: the client will not send the message again. [v5:MQTT-4.3.3-11]
+    pub(super) fn pubrel(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let known = session.inbound.unreleased.remove(&ack.packet_id);
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let packet = Packet::PubComp(PubAck::new(ack.packet_id, reason));
+        self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects);
+    }
+
+    /// PUBACK: a QoS 1 message has arrived.
+    pub(super) fn puback(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
+        if let Some(session) = self.sessions.get_mut(index) {
+            session.outbound.acknowledge(ack.packet_id, Stage::Ack);
+        }
+        self.pump(now, index, effects);
+    }
+
+    /// PUBREC: a QoS 2 message has arrived, or was refused. [v5:MQTT-4.3.3-4] [v5:MQTT-4.4.0-2]
+    pub(super) fn pubrec(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if ack.reason.is_error() {
+            session.outbound.acknowledge(ack.packet_id, Stage::Rec);
+            return self.pump(now, index, effects);
+        }
+        let known = session.outbound.receive(ack.packet_id);
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        if let Some(live) = &session.live {
+            let packet = Packet::PubRel(PubAck::new(ack.packet_id, reason));
+            effects.push(Effect::Send { connection: live.connection, packet });
+        }
+    }
+
+    /// PUBCOMP: the identifier of a QoS 2 message is free again.
+    pub(super) fn pubcomp(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
+        if let Some(session) = self.sessions.get_mut(index) {
+            session.outbound.acknowledge(ack.packet_id, Stage::Comp);
+        }
+        self.pump(now, index, effects);
+    }
+
+    /// A promise to a session is kept, or could not be: then the publisher must not believe that it was.
+    pub(super) fn promise_to_session(
+        &mut self,
+        now: Timestamp,
+        at: SessionRef,
+        ticket: Ticket,
+        outcome: CommitOutcome,
+        effects: &mut Effects,
+    ) {
+        let Some(index) = self.find(at) else { return };
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(ack) = session.inbound.settle(ticket) else { return };
+        match outcome {
+            CommitOutcome::Stored => {}
+            CommitOutcome::Failed => {
+                let speaks = session.live.as_ref().is_some_and(|live| live.version.has_properties());
+                if !speaks {
+                    // Before 5.0 there is no way to say no, so the client must find out by connecting again.
+                    return self.end_connection(now, index, Reason::StoreFailed, None, effects);
+                }
+                if let Packet::PubAck(ack) | Packet::PubRec(ack) = &mut ack.packet {
+                    ack.reason = Reason::StoreFailed.code();
+                    let packet_id = ack.packet_id;
+                    session.inbound.unreleased.remove(&packet_id);
+                }
+            }
+        }
+        self.release_held(now, index, effects);
+    }
+}

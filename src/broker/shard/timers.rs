@@ -1,0 +1,41 @@
+//! What a shard has to do at a certain time.
+
+use crate::broker::effect::{ConnectionId, SessionRef};
+use crate::broker::time::Timestamp;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Something to look at when its time comes. It may no longer apply then, so whoever acts on it checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// Has the client been silent for too long?
+    KeepAlive(ConnectionId),
+    /// Is the will due?
+    Will(SessionRef),
+    /// Is the session over?
+    SessionExpiry(SessionRef),
+}
+
+/// The timers of a shard, soonest first. At most three per session are of use; stale ones go when their time comes.
+#[derive(Debug, Default)]
+pub struct Timers(BinaryHeap<Reverse<(Timestamp, Timer)>>);
+
+impl Timers {
+    /// Looks at it then.
+    pub fn set(&mut self, at: Timestamp, timer: Timer) {
+        self.0.push(Reverse((at, timer)));
+    }
+
+    /// When the soonest is due.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.0.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes the soonest that is due by now.
+    pub fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop().map(|Reverse((_, timer))| timer)
+    }
+}
