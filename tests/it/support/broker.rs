@@ -48,7 +48,7 @@ impl Settings {
 
     /// How long a peer may take to send CONNECT.
     pub fn connect_timeout_seconds(self, seconds: u64) -> Self {
-        self.set("LIMITS__CONNECT_TIMEOUT", seconds)
+        self.set("LIMITS__CONNECT_TIMEOUT_SECONDS", seconds)
     }
 
     /// How many QoS 1 and 2 messages the broker takes unacknowledged.
@@ -58,7 +58,22 @@ impl Settings {
 
     /// The largest packet that the broker takes, in bytes.
     pub fn maximum_packet_size(self, bytes: u32) -> Self {
-        self.set("LIMITS__MAXIMUM_PACKET_SIZE", bytes)
+        self.set("LIMITS__MAX_PACKET_SIZE", bytes).set("LIMITS__PRE_LOGIN_PACKET_SIZE", bytes)
+    }
+
+    /// How many user properties a packet may have.
+    pub fn max_user_properties(self, count: u16) -> Self {
+        self.set("LIMITS__MAX_USER_PROPERTIES", count)
+    }
+
+    /// The longest keep alive, which clients that ask for more are told.
+    pub fn max_keep_alive_seconds(self, seconds: u16) -> Self {
+        self.set("LIMITS__MAX_KEEP_ALIVE_SECONDS", seconds)
+    }
+
+    /// The longest that a session is kept without its client.
+    pub fn max_session_expiry_seconds(self, seconds: u32) -> Self {
+        self.set("LIMITS__MAX_SESSION_EXPIRY_SECONDS", seconds)
     }
 
     /// How many workers share the work.

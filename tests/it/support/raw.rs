@@ -375,6 +375,16 @@ impl Client {
         }
     }
 
+    /// The next bytes as they are.
+    pub fn read_bytes(&mut self, count: usize) -> Vec<u8> {
+        assert!(self.inbox.is_empty(), "packets were read already: {:?}", self.inbox);
+        let deadline = Instant::now() + PATIENCE;
+        while self.unread.len() < count {
+            self.read_some(deadline).unwrap_or_else(|end| panic!("{end:?} after {:02x?}", self.unread));
+        }
+        self.unread.drain(..count).collect()
+    }
+
     /// Reads to the end of the connection without knowing what comes.
     pub fn read_bytes_to_end(&mut self) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;

@@ -1,7 +1,7 @@
 //! Keep alive: silence ends a connection, anything else keeps it.
 
-use crate::support::broker::Broker;
-use crate::support::wire::{Connect, Publish, Will};
+use crate::support::broker::{Broker, Settings};
+use crate::support::wire::{Connect, Property, Publish, Will};
 use std::time::{Duration, Instant};
 
 /// [v5:MQTT-3.1.2-22]: one and a half times the interval.
@@ -46,6 +46,19 @@ fn messages_to_a_silent_client_do_not_keep_it() {
         }
         assert!(Instant::now() < deadline, "the silent client is kept");
     }
+}
+
+/// [v5:MQTT-3.1.2-21] [v5:MQTT-3.2.2-21] [v5:MQTT-3.2.2-22]: the broker's own interval holds where it says one.
+#[test]
+fn the_broker_may_ask_for_a_shorter_keep_alive() {
+    let broker = Settings::open().max_keep_alive_seconds(1).start();
+    for asked in [100, 0] {
+        let mut client = broker.connect(&Connect::v5("patient").keep_alive(asked));
+        assert_eq!(property!(client.connack.properties, Property::ServerKeepAlive), Some(1));
+        client.expect_disconnect(0x8D);
+    }
+    let client = broker.connect(&Connect::v5("short").keep_alive(1));
+    assert_eq!(property!(client.connack.properties, Property::ServerKeepAlive).unwrap_or(1), 1);
 }
 
 /// Section 3.1.2.10: zero turns it off.

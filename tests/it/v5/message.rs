@@ -1,7 +1,7 @@
 //! What a message says besides its payload: expiry, format, content type, response, user properties.
 
-use crate::support::broker::Broker;
-use crate::support::wire::{Connect, Property, Publish, user_properties};
+use crate::support::broker::{Broker, Settings};
+use crate::support::wire::{Connect, Packet, Property, Publish, user_properties};
 use std::time::{Duration, Instant};
 
 /// [v5:MQTT-3.3.2-4] [v5:MQTT-3.3.2-15] [v5:MQTT-3.3.2-16] [v5:MQTT-3.3.2-20]
@@ -41,10 +41,10 @@ fn user_properties_keep_their_order() {
     assert_eq!(user_properties(&client.message().properties), pairs);
 }
 
-/// Many user properties are many, not a reason to stumble.
+/// Many user properties are many, not a reason to stumble; how many is an option.
 #[test]
 fn a_thousand_user_properties_arrive() {
-    let broker = Broker::start();
+    let broker = Settings::open().max_user_properties(1000).start();
     let mut client = broker.client("client");
     client.subscribe("users", 0);
     let message = (0..1000).fold(Publish::new("users", "x"), |message, number| {
@@ -52,6 +52,25 @@ fn a_thousand_user_properties_arrive() {
     });
     client.publish(message.clone());
     assert_eq!(client.message().properties, message.properties);
+}
+
+/// A packet with more than that is refused, and the broker lives.
+#[test]
+fn too_many_user_properties_are_refused() {
+    let broker = Settings::open().max_user_properties(10).start();
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe("users", 0);
+    let mut client = broker.client("client");
+    let message = (0..11).fold(Publish::new("users", "x").qos(1).id(1), |message, number| {
+        message.with(Property::User("name".into(), format!("{number}")))
+    });
+    client.send_publish(message);
+    match client.receive() {
+        Packet::PubAck(ack) => assert_eq!(ack.code, 0x97),
+        Packet::Disconnect(farewell) => assert!(farewell.code >= 0x80),
+        other => panic!("the answer is {other:?}"),
+    }
+    watcher.expect_quiet();
 }
 
 /// [v5:MQTT-3.3.2-6]: the time spent in the broker is taken off.

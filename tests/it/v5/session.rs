@@ -1,6 +1,6 @@
 //! Sessions: clean start, session present, expiry, takeover.
 
-use crate::support::broker::Broker;
+use crate::support::broker::{Broker, Settings};
 use crate::support::wire::{Connect, Property, Publish, Will};
 
 /// [v5:MQTT-3.1.2-5] [v5:MQTT-3.2.2-3]
@@ -70,6 +70,19 @@ fn a_session_may_last_for_ever() {
     let eternal = Connect::v5("eternal").clean(false).with(Property::SessionExpiry(u32::MAX));
     broker.connect(&eternal).vanish();
     assert!(broker.connect(&eternal).connack.session_present);
+}
+
+/// Section 3.2.2.3.2: a broker that keeps sessions for a shorter time says so.
+#[test]
+fn the_broker_says_if_it_keeps_the_session_for_a_shorter_time() {
+    let broker = Settings::open().max_session_expiry_seconds(50).start();
+    let told = |asked| {
+        let client = broker.connect(&Connect::v5("modest").with(Property::SessionExpiry(asked)));
+        property!(client.connack.properties, Property::SessionExpiry)
+    };
+    assert_eq!(told(u32::MAX), Some(50));
+    assert_eq!(told(51), Some(50));
+    assert_eq!(told(50).unwrap_or(50), 50);
 }
 
 /// Section 3.14.2.2.2: DISCONNECT may change the interval.
