@@ -16,3 +16,7 @@ mod support;
 mod v5;
 mod v311;
 mod v31;
+mod access;
+mod workers;
+mod transport;
+mod lifecycle;

@@ -245,6 +245,23 @@ impl Broker {
         self.run(&[&["acl", "add"], arguments].concat());
     }
 
+    /// The password of the user `admin`, which the first start prints.
+    pub fn admin_password(&self) -> String {
+        let output = self.output();
+        let line = output.lines().find(|line| line.contains("password")).expect("the password is printed");
+        line.rsplit([' ', ':']).next().unwrap().trim_matches(['"', '\'', '`']).to_owned()
+    }
+
+    /// All files of the data folder.
+    pub fn files(&self) -> Vec<PathBuf> {
+        files_in(&self.data())
+    }
+
+    /// Makes another server certificate in the place of the one that is served.
+    pub fn replace_server_certificate(&self) {
+        self.run(&["cert", "issue", "--server", "localhost", "--server", "127.0.0.1"]);
+    }
+
     /// The certificate of our own authority.
     pub fn ca(&self) -> PathBuf {
         find(&self.data(), "ca", "pem")
@@ -298,20 +315,27 @@ fn data_folder(folder: &Path) -> PathBuf {
 
 /// The only file of the folder, or of a folder in it, that is named so.
 fn find(folder: &Path, stem: &str, extension: &str) -> PathBuf {
+    let name = format!("{stem}.{extension}");
+    let mut found = files_in(folder);
+    found.retain(|path| path.file_name().is_some_and(|it| *it == *name));
+    assert_eq!(found.len(), 1, "files named {name} in {}: {found:?}", folder.display());
+    found.remove(0)
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut folders = vec![folder.to_path_buf()];
-    let mut found = Vec::new();
+    let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.file_stem().unwrap() == stem && path.extension().is_some_and(|end| end == extension) {
-                found.push(path);
+            } else {
+                files.push(path);
             }
         }
     }
-    assert_eq!(found.len(), 1, "files named {stem}.{extension} in {}: {found:?}", folder.display());
-    found.remove(0)
+    files
 }
 
 /// The addresses in lines like `listening on mqtts://0.0.0.0:8883`.

@@ -341,6 +341,17 @@ impl Client {
         Some(self.take_publish())
     }
 
+    /// The same from a connection that may end meanwhile, which is as good as silence.
+    pub fn poll_end_or_message(&mut self, time: Duration) -> Option<Publish> {
+        if self.inbox.is_empty() {
+            match self.read_packet(time) {
+                Ok(Packet::Disconnect(_)) | Err(_) => return None,
+                Ok(packet) => self.inbox.push_back(packet),
+            }
+        }
+        Some(self.message())
+    }
+
     /// A message that has come already, acknowledged.
     pub fn waiting_message(&mut self) -> Option<Publish> {
         (!self.inbox.is_empty()).then(|| self.message())
@@ -361,6 +372,12 @@ impl Client {
     /// Ends the connection without a word.
     pub fn vanish(self) {
         self.socket.shutdown(Shutdown::Both).unwrap();
+    }
+
+    /// Ends the connection as the system does for a process that died with data unread: by a reset.
+    pub fn reset(self) {
+        let linger = socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        linger.unwrap();
     }
 
     /// Reads to the end of the connection; returns the packets that came before it.

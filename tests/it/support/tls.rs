@@ -4,7 +4,7 @@ use super::PATIENCE;
 use super::raw::{Client, Stream};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 #[derive(Debug, Clone)]
 pub struct Trust {
     config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
 }
 
 impl Trust {
@@ -37,7 +38,8 @@ impl Trust {
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let builder = builder.with_root_certificates(roots);
+        let roots = Arc::new(roots);
+        let builder = builder.with_root_certificates(Arc::clone(&roots));
         let config = match identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
@@ -45,14 +47,22 @@ impl Trust {
                 builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
             }
         };
-        Self { config: Arc::new(config) }
+        Self { config: Arc::new(config), roots }
     }
 
     /// The same, offering these protocols by ALPN.
     pub fn offering(&self, protocols: &[&str]) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Self { config: Arc::new(config) }
+        Self { config: Arc::new(config), roots: Arc::clone(&self.roots) }
+    }
+
+    /// The same, speaking these versions of TLS only.
+    pub fn speaking(&self, versions: &[&'static SupportedProtocolVersion]) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        let config = builder.with_root_certificates(Arc::clone(&self.roots)).with_no_client_auth();
+        Self { config: Arc::new(config), roots: Arc::clone(&self.roots) }
     }
 
     /// The stream of a finished handshake, or why there is none.
