@@ -29,7 +29,7 @@ fn the_data_is_for_its_owner_alone() {
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&broker.data()), 0o700);
     for path in broker.files() {
-        let allowed = if path.extension().is_some_and(|end| end == "pem") { 0o644 } else { 0o600 };
+        let allowed = if path.extension().is_some_and(|end| end == "crt") { 0o644 } else { 0o600 };
         assert_eq!(mode(&path) & !allowed, 0, "{} has {:o}", path.display(), mode(&path));
     }
 }

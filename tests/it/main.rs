@@ -20,3 +20,4 @@ mod access;
 mod workers;
 mod transport;
 mod lifecycle;
+mod interop;

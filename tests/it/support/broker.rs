@@ -264,7 +264,7 @@ impl Broker {
 
     /// The certificate of our own authority.
     pub fn ca(&self) -> PathBuf {
-        find(&self.data(), "ca", "pem")
+        self.data().join("tls/ca.crt")
     }
 
     /// Trusts the broker's authority.
@@ -275,7 +275,8 @@ impl Broker {
     /// Issues a client certificate; returns the files of certificate and key.
     pub fn issue_certificate(&self, user: &str) -> (PathBuf, PathBuf) {
         self.run(&["cert", "issue", "--user", user]);
-        (find(&self.data(), user, "pem"), find(&self.data(), user, "key"))
+        let clients = self.data().join("tls/clients");
+        (clients.join(format!("{user}.crt")), clients.join(format!("{user}.key")))
     }
 
     /// A client over TLS with a password.
@@ -311,15 +312,6 @@ pub fn securemq(folder: &Path) -> Command {
 
 fn data_folder(folder: &Path) -> PathBuf {
     folder.join("data")
-}
-
-/// The only file of the folder, or of a folder in it, that is named so.
-fn find(folder: &Path, stem: &str, extension: &str) -> PathBuf {
-    let name = format!("{stem}.{extension}");
-    let mut found = files_in(folder);
-    found.retain(|path| path.file_name().is_some_and(|it| *it == *name));
-    assert_eq!(found.len(), 1, "files named {name} in {}: {found:?}", folder.display());
-    found.remove(0)
 }
 
 fn files_in(folder: &Path) -> Vec<PathBuf> {

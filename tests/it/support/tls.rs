@@ -50,6 +50,11 @@ impl Trust {
         Self { config: Arc::new(config), roots }
     }
 
+    /// The configuration, for another library of clients.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// The same, offering these protocols by ALPN.
     pub fn offering(&self, protocols: &[&str]) -> Self {
         let mut config = ClientConfig::clone(&self.config);
