@@ -5,3 +5,8 @@
 
 pub mod protocol;
 pub mod broker;
+pub mod config;
+pub mod store;
+pub mod auth;
+pub mod server;
+pub mod cli;

@@ -1,0 +1,15 @@
+//! The command line: the only place that parses arguments and prints.
+//!
+//! A command is one file with its arguments, its help and its `run`; `args` lists them, `run` starts them.
+
+mod error;
+mod output;
+mod context;
+mod config;
+mod args;
+mod run;
+
+pub use context::Context;
+pub use error::{CliError, Exit, Problem};
+pub use output::{Format, Output, Visible};
+pub use run::main;
