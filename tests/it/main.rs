@@ -13,6 +13,7 @@
 
 #[macro_use]
 mod support;
+mod cli_config;
 mod v5;
 mod v311;
 mod v31;
