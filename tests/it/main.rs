@@ -22,3 +22,6 @@ mod workers;
 mod transport;
 mod lifecycle;
 mod interop;
+mod journey;
+mod sealed;
+mod stress;
