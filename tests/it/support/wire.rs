@@ -466,7 +466,57 @@ impl Packet {
         let mut reader = Reader { bytes: body, version };
         let packet = Self::body(first_byte, &mut reader);
         assert!(reader.bytes.is_empty(), "bytes are left over in {packet:?}: {:02x?}", reader.bytes);
+        for property in packet.properties() {
+            assert!(packet.may_carry(property), "{property:?} is not of this packet: {packet:?}");
+        }
         Some((packet, 1 + digits + length))
+    }
+
+    fn properties(&self) -> &[Property] {
+        match self {
+            Self::ConnAck(ConnAck { properties, .. })
+            | Self::Publish(Publish { properties, .. })
+            | Self::PubAck(Ack { properties, .. })
+            | Self::PubRec(Ack { properties, .. })
+            | Self::PubRel(Ack { properties, .. })
+            | Self::PubComp(Ack { properties, .. })
+            | Self::SubAck(Codes { properties, .. })
+            | Self::UnsubAck(Codes { properties, .. })
+            | Self::Disconnect(Farewell { properties, .. })
+            | Self::Auth(Farewell { properties, .. }) => properties,
+            Self::PingResp => &[],
+        }
+    }
+
+    /// Table 2-4 of 5.0 as far as a broker sends: [v5:MQTT-3.14.2-2] and its like.
+    fn may_carry(&self, property: &Property) -> bool {
+        use Property as P;
+        match property {
+            P::User(..) => true,
+            P::ReasonString(_) => !matches!(self, Self::Publish(_)),
+            P::PayloadFormat(_)
+            | P::MessageExpiry(_)
+            | P::ContentType(_)
+            | P::ResponseTopic(_)
+            | P::CorrelationData(_)
+            | P::SubscriptionId(_)
+            | P::TopicAlias(_) => matches!(self, Self::Publish(_)),
+            P::ServerReference(_) => matches!(self, Self::ConnAck(_) | Self::Disconnect(_)),
+            P::AuthenticationMethod(_) | P::AuthenticationData(_) => matches!(self, Self::ConnAck(_) | Self::Auth(_)),
+            P::SessionExpiry(_)
+            | P::AssignedClientId(_)
+            | P::ServerKeepAlive(_)
+            | P::ResponseInformation(_)
+            | P::ReceiveMaximum(_)
+            | P::TopicAliasMaximum(_)
+            | P::MaximumQoS(_)
+            | P::RetainAvailable(_)
+            | P::MaximumPacketSize(_)
+            | P::WildcardAvailable(_)
+            | P::SubscriptionIdsAvailable(_)
+            | P::SharedAvailable(_) => matches!(self, Self::ConnAck(_)),
+            P::RequestProblemInformation(_) | P::WillDelay(_) | P::RequestResponseInformation(_) => false,
+        }
     }
 
     fn body(first_byte: u8, reader: &mut Reader<'_>) -> Self {

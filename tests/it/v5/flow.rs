@@ -1,7 +1,7 @@
 //! Flow control: how much may be under way, and how large a packet may be.
 
 use crate::support::broker::{Broker, Settings};
-use crate::support::wire::{self, Connect, Packet, Property, Publish};
+use crate::support::wire::{self, Connect, Packet, Property, Publish, Request};
 
 /// [v5:MQTT-3.3.4-9] [v5:MQTT-4.9.0-2] [v5:MQTT-4.9.0-3]
 #[test]
@@ -120,6 +120,23 @@ fn a_packet_of_exactly_the_maximum_size_is_sent() {
         }
         assert_eq!(client.message().text(), "mark");
     }
+}
+
+/// [v5:MQTT-3.4.2-2] [v5:MQTT-3.9.2-1] [v5:MQTT-3.11.2-1] [v5:MQTT-3.14.2-3]: words for people are left out where
+/// they would make the packet too large.
+#[test]
+fn acknowledgements_are_made_to_fit() {
+    let broker = Broker::start();
+    let mut client = broker.connect(&Connect::v5("tiny").with(Property::MaximumPacketSize(60)));
+    client.subscribe_with(&[Request::new("$SYS/x/#", 1), Request::new("ok", 1)], &[]);
+    client.unsubscribe(&["never subscribed"]);
+    client.publish(Publish::new("$SYS/forged", "x").qos(1));
+    client.publish(Publish::new("$SYS/forged", "x").qos(2));
+    client.send(&wire::acknowledgement(wire::PUBREL, 99));
+    client.take_pubcomp(99);
+    client.send(&Connect::v5("tiny").encode());
+    let end = client.read_bytes_to_end();
+    assert!(end.len() <= 60, "{end:02x?}");
 }
 
 /// [v5:MQTT-3.2.2-15] and section 3.2.2.3.6

@@ -98,6 +98,18 @@ fn a_dollar_inside_a_topic_is_a_letter() {
     assert_eq!(matching(&mut client, "a/+/x", &topics), ["a/$data/x"]);
 }
 
+/// [v5:MQTT-4.7.3-4] [v5:MQTT-1.5.4-3]: topics are compared byte by byte; nothing is normalised, folded or stripped.
+#[test]
+fn topics_are_compared_byte_by_byte() {
+    let broker = Broker::start();
+    let mut client = broker.client("client");
+    let composed = "caf\u{e9}";
+    let topics = [composed, "cafe\u{301}", "CAF\u{c9}", "\u{feff}caf\u{e9}", "caf\u{e9} "];
+    for topic in topics {
+        assert_eq!(matching(&mut client, topic, &topics), [topic]);
+    }
+}
+
 /// [v5:MQTT-4.7.1-1] [v5:MQTT-4.7.1-2] [v5:MQTT-4.7.3-1]: the filter is answered with a failure, or the connection ends.
 #[test]
 fn malformed_filters_are_refused() {
