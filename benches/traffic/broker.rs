@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const TICKS_PER_SECOND: u32 = 100;
 
 /// Which broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     /// Ours.
     Securemq,

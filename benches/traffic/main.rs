@@ -37,6 +37,9 @@ struct Options {
     /// Subscriptions, connections and messages of the measurements of size
     #[arg(long, default_value_t = 10_000)]
     size: u32,
+    /// Measure this broker alone; may be given for each
+    #[arg(long = "broker", value_enum, default_values_t = Kind::ALL)]
+    brokers: Vec<Kind>,
     /// What cargo says to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -51,13 +54,13 @@ fn main() {
     println!("| broker | QoS | messages/s | range | broker CPU per message |");
     println!("| --- | --- | --- | --- | --- |");
     for qos in [0, 1] {
-        let mut results = [Vec::new(), Vec::new()];
+        let mut results = vec![Vec::new(); options.brokers.len()];
         for _ in 0..options.rounds {
-            for (kind, results) in Kind::ALL.into_iter().zip(&mut results) {
+            for (&kind, results) in options.brokers.iter().zip(&mut results) {
                 results.push(pair::measure(kind, qos, &load));
             }
         }
-        for (kind, results) in Kind::ALL.into_iter().zip(results) {
+        for (&kind, results) in options.brokers.iter().zip(results) {
             println!("{}", pair::row(kind, qos, results));
         }
     }
@@ -65,7 +68,7 @@ fn main() {
     println!("| broker | what | {} | {} | ratio |", options.size / 2, options.size);
     println!("| --- | --- | --- | --- | --- |");
     for measurement in size::ALL {
-        for kind in Kind::ALL {
+        for &kind in &options.brokers {
             let [half, whole] = [options.size / 2, options.size].map(|count| measurement.run(kind, count));
             let ratio = whole.as_secs_f64() / half.as_secs_f64();
             println!("| {kind} | {} | {half:.2?} | {whole:.2?} | {ratio:.1} |", measurement.name);
