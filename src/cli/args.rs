@@ -2,7 +2,9 @@
 
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
+use super::publish::PublishCommand;
 use super::serve::ServeCommand;
+use super::subscribe::SubscribeCommand;
 use crate::config::ListenUrl;
 use clap::{Parser, Subcommand};
 
@@ -24,6 +26,12 @@ pub struct Arguments {
 pub enum Command {
     /// Run the broker
     Serve(ServeCommand),
+    /// Publish messages
+    #[command(name = "pub", alias = "publish")]
+    Publish(PublishCommand),
+    /// Print messages as they come
+    #[command(name = "sub", alias = "subscribe")]
+    Subscribe(SubscribeCommand),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -34,6 +42,7 @@ impl Command {
         match self {
             Self::Serve(command) => command.listen(),
             Self::Config(command) => command.listen(),
+            Self::Publish(_) | Self::Subscribe(_) => &[],
         }
     }
 }

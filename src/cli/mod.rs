@@ -9,6 +9,13 @@ mod context;
 mod database;
 mod config;
 mod serve;
+mod input;
+mod login;
+mod client;
+mod publisher;
+mod publish;
+mod received;
+mod subscribe;
 mod args;
 mod run;
 

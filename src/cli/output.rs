@@ -97,12 +97,14 @@ impl Output {
         }
     }
 
-    /// The payload of a message and a line break: as it is for programs, with control characters shown on a terminal.
-    pub fn payload(&self, payload: &[u8]) -> Result<(), CliError> {
+    /// A message on a line: its topic, if wanted, and its payload. For programs the payload is as it is; on a terminal
+    /// its control characters are shown. A topic never breaks the line.
+    pub fn message(&self, topic: Option<&str>, payload: &[u8]) -> Result<(), CliError> {
+        let topic = topic.map_or_else(String::new, |topic| format!("{} ", Visible(topic)));
         if self.is_terminal {
-            return self.write(format!("{}\n", Visible(&String::from_utf8_lossy(payload))).as_bytes());
+            return self.write(format!("{topic}{}\n", Visible(&String::from_utf8_lossy(payload))).as_bytes());
         }
-        self.write(&[payload, b"\n"].concat())
+        self.write(&[topic.as_bytes(), payload, b"\n"].concat())
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), CliError> {

@@ -2,6 +2,8 @@
 
 use super::error::CliError;
 use crate::auth::AuthError;
+use crate::bridge::{ForeignServer, LinkError, TlsFailure};
+use crate::protocol::ReasonCode;
 use crate::server::ServerError;
 use crate::store::StoreError;
 
@@ -42,5 +44,92 @@ impl From<ServerError> for CliError {
             ServerError::Tls(_) => "put the files right, or take them out of the configuration to have them made",
         };
         Self::failed(&error, remedy)
+    }
+}
+
+impl From<LinkError> for CliError {
+    fn from(error: LinkError) -> Self {
+        let remedy = match &error {
+            LinkError::Files(_) => "put the file right, or name another with --ca, --cert or --key",
+            LinkError::NoTrust(_) => "copy tls/ca.crt from the broker's data folder and name it with --ca",
+            LinkError::NoServerName(_) | LinkError::NameUnknown { .. } => "name the broker with --host",
+            LinkError::Unreachable { .. } | LinkError::TooSlow(_) => {
+                "check --host and --port, and that the broker runs: `securemq serve` shows where it listens"
+            }
+            LinkError::Tls(failure) => return denied_if(is_refusal(failure), &error, tls_remedy(failure)),
+            LinkError::NoWebSocket(_) => {
+                "name a WebSocket listener of the broker with its path: --url wss://HOST:8084/mqtt"
+            }
+            LinkError::Foreign(ForeignServer::Tls) => "leave out --plain",
+            LinkError::Foreign(ForeignServer::Http) => {
+                "connect to the port for MQTT, or to the one for WebSocket with --url wss://HOST:8084/mqtt"
+            }
+            LinkError::Foreign(ForeignServer::Ssh) => "connect to the port of the broker with --port",
+            LinkError::NoAnswer => {
+                "check that the port is for MQTT, with TLS unless --plain is given; the broker's log tells more"
+            }
+            LinkError::Refused(connack) => {
+                return denied_if(is_denial(connack.reason), &error, refusal_remedy(connack.reason));
+            }
+            LinkError::Disconnected(disconnect) => match disconnect.reason {
+                ReasonCode::SessionTakenOver => "use another --client-id: one client at a time may have it",
+                ReasonCode::NotAuthorized | ReasonCode::AdministrativeAction => {
+                    return Self::denied(&error, "the broker's log tells more: `securemq logs`");
+                }
+                _ => "the broker's log tells more: `securemq logs`",
+            },
+            LinkError::Closed | LinkError::Lost(_) | LinkError::Silent => {
+                "check the network and that the broker runs, and try again"
+            }
+            LinkError::Violation(_) => "try another version with --mqtt, and report it to who made the server",
+            LinkError::TooLarge(_) => "send less, or raise limits.max_packet_size of the broker",
+        };
+        Self::failed(&error, remedy)
+    }
+}
+
+fn denied_if(is_denied: bool, error: &LinkError, remedy: &str) -> CliError {
+    if is_denied { CliError::denied(error, remedy) } else { CliError::failed(error, remedy) }
+}
+
+/// Whether a server refuses who the client is.
+fn is_denial(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::BadUserNameOrPassword
+            | ReasonCode::NotAuthorized
+            | ReasonCode::Banned
+            | ReasonCode::BadAuthenticationMethod
+    )
+}
+
+fn refusal_remedy(reason: ReasonCode) -> &'static str {
+    match reason {
+        ReasonCode::BadUserNameOrPassword => "check --user and the password; `securemq user passwd NAME` sets another",
+        ReasonCode::NotAuthorized => "log in with --user or --cert; `securemq user list` shows who may",
+        ReasonCode::UnsupportedProtocolVersion => "try another version with --mqtt",
+        ReasonCode::ClientIdentifierNotValid => "name the client with another --client-id",
+        ReasonCode::ServerBusy | ReasonCode::ServerUnavailable | ReasonCode::ConnectionRateExceeded => {
+            "wait a little and try again"
+        }
+        _ => "the broker's log tells more: `securemq logs --failed`",
+    }
+}
+
+fn is_refusal(failure: &TlsFailure) -> bool {
+    matches!(failure, TlsFailure::CertificateDemanded | TlsFailure::CertificateRefused(_))
+}
+
+fn tls_remedy(failure: &TlsFailure) -> &'static str {
+    match failure {
+        TlsFailure::Untrusted => "name the right CA certificate with --ca: tls/ca.crt in the data folder of the broker",
+        TlsFailure::OtherName(_) => {
+            "connect to one of these with --host, or `securemq cert issue --server NAME` on the broker"
+        }
+        TlsFailure::OutOfDate => "check the clocks, or `securemq cert issue --server NAME` on the broker",
+        TlsFailure::NoTls => "check --port: 8883 is usual with TLS; for a port without it give --plain",
+        TlsFailure::CertificateDemanded => "show one with --cert and --key; `securemq cert issue --user NAME` makes it",
+        TlsFailure::CertificateRefused(_) => "show another with --cert and --key, of the CA that the broker trusts",
+        TlsFailure::Certificate(_) | TlsFailure::Other(_) => "the broker's log may tell more: `securemq logs --failed`",
     }
 }

@@ -245,11 +245,11 @@ impl Broker {
         self.run(&[&["acl", "add"], arguments].concat());
     }
 
-    /// The password of the user `admin`, which the first start prints.
+    /// The password of the user `admin`, which the first start prints behind the listeners.
     pub fn admin_password(&self) -> String {
-        let output = self.output();
-        let line = output.lines().find(|line| line.contains("password")).expect("the password is printed");
-        line.rsplit([' ', ':']).next().unwrap().trim_matches(['"', '\'', '`']).to_owned()
+        let output = self.process.wait_for("with the password ");
+        let (_, rest) = output.split_once("with the password ").unwrap();
+        rest.split_whitespace().next().expect("the password is printed").to_owned()
     }
 
     /// All files of the data folder.
@@ -375,6 +375,15 @@ impl Process {
             assert!(Instant::now() < deadline, "the broker does not print {what}:\n{text}");
             text = changed.wait_timeout(text, PATIENCE / 100).unwrap().0;
         }
+    }
+
+    /// Waits for words in the output of a process that goes on; returns all of it.
+    fn wait_for(&self, words: &str) -> String {
+        let (text, changed) = &*self.printed;
+        let missing = |text: &mut String| !text.contains(words);
+        let (text, _) = changed.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
+        assert!(text.contains(words), "the broker does not print {words:?}:\n{text}");
+        text.clone()
     }
 
     fn signal(&self, signal: Signal) {
