@@ -248,8 +248,8 @@ impl Broker {
     /// The password of the user `admin`, which the first start prints.
     pub fn admin_password(&self) -> String {
         let output = self.output();
-        let line = output.lines().find(|line| line.contains("password")).expect("the password is printed");
-        line.rsplit([' ', ':']).next().unwrap().trim_matches(['"', '\'', '`']).to_owned()
+        let (_, rest) = output.split_once("with the password ").expect("the password is printed");
+        rest.split_whitespace().next().unwrap().to_owned()
     }
 
     /// All files of the data folder.

@@ -136,8 +136,6 @@ fn farewells() -> Vec<Case> {
     vec![
         Case("a session made longer at the end", wire::farewell(wire::DISCONNECT, 0, &expiry), PROTOCOL),
         Case("DISCONNECT with a code that does not exist", packet(0xE0, &[0x7F]), EITHER),
-        Case("DISCONNECT with a code for brokers [MQTT-3.14.2-1]", packet(0xE0, &[0x8E]), EITHER),
-        Case("DISCONNECT with a server reference", packet(0xE0, &[0, 4, 0x1C, 0, 1, b'a']), EITHER),
         Case("AUTH without a method [MQTT-4.12.0-6]", packet(0xF0, &[0x18, 0]), &[0x82, 0x8C, 0x81]),
         Case("AUTH with flags [MQTT-3.15.1-1]", packet(0xF1, &[]), MALFORMED),
         Case(
@@ -170,6 +168,25 @@ fn what_is_forbidden_ends_the_connection_with_the_right_code() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     honest.publish(Publish::new("honest", "works").qos(1));
     assert_eq!(honest.message().text(), "works");
+}
+
+/// Section 3.14: a goodbye in words that are the broker's ends the connection all the same; an answer may be given.
+#[test]
+fn a_goodbye_in_the_words_of_a_broker_is_the_end() {
+    let broker = Broker::start();
+    for (name, bytes) in [
+        ("a code for brokers [MQTT-3.14.2-1]", packet(0xE0, &[0x8E])),
+        ("a server reference", packet(0xE0, &[0, 4, 0x1C, 0, 1, b'a'])),
+    ] {
+        let mut client = broker.client("offender");
+        client.try_send(&bytes);
+        client.try_send(&wire::PINGREQ);
+        match client.read_to_end().as_slice() {
+            [] => {}
+            [Packet::Disconnect(farewell)] if EITHER.contains(&farewell.code) => {}
+            other => panic!("{name} is answered by {other:?}"),
+        }
+    }
 }
 
 /// CONNECT packets that may not be; a refusal must carry an allowed code, a broker may also just close.
