@@ -207,7 +207,9 @@ impl PeerFrame {
     /// Roughly the memory it takes, in bytes: what mailboxes are bounded by.
     pub fn size(&self) -> usize {
         let message = match self {
-            Self::Published { message, .. } | Self::GroupDelivery { message, .. } => message.size(),
+            Self::Published { message, .. }
+            | Self::GroupDelivery { message, .. }
+            | Self::GroupRefused { message, .. } => message.size(),
             Self::InterestAdded { filter } | Self::InterestRemoved { filter } => filter.as_str().len(),
             Self::Barrier { .. } | Self::GroupJoined { .. } | Self::GroupLeft { .. } | Self::Settled { .. } => 0,
         };

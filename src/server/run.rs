@@ -206,7 +206,7 @@ async fn restore_retained(
         tracing::error!(error = %damaged, "a retained message cannot be read and is left out");
     }
     let restored = loaded.records.into_iter().map(|record| {
-        let expires_at = record.expires.map(|end| clock.from_unix_millis(end.as_millis()));
+        let expires_at = record.expires.map(|end| clock.moment_of(end.as_millis()));
         (Arc::new(Message { expires_at, ..record.message }), record.version)
     });
     Ok(restored.collect())
@@ -324,8 +324,8 @@ fn auth_settings(config: &Config) -> AuthSettings {
     AuthSettings {
         identity: match config.tls.certificate_user {
             CertificateUser::CommonName => IdentityField::CommonName,
-            CertificateUser::SanUri => IdentityField::Uri,
-            CertificateUser::SanDns => IdentityField::Dns,
+            CertificateUser::SanUri => IdentityField::SanUri,
+            CertificateUser::SanDns => IdentityField::SanDns,
         },
         threads: config.auth.login_threads.map_or(usual.threads, NonZeroUsize::get),
         queue: config.auth.max_login_checks_waiting,

@@ -1,7 +1,7 @@
 //! What the tasks of one worker share: its shard, its connections, and the ways to everybody else.
 
 use super::clock::Clock;
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::Mail;
 use super::outbox::Outbox;
 use super::post::{Post, StoreBatch};
 use crate::broker::{
@@ -153,7 +153,7 @@ impl World {
             member.outbox.write(|buffer| {
                 self.prepare(buffer);
                 // The shard has checked the length against what the client takes.
-                let _ = view.encode(member.version, buffer);
+                view.encode(member.version, buffer);
             });
         }
     }
