@@ -246,7 +246,8 @@ impl Broker {
     }
 
     /// The password of the user `admin`, which the first start prints.
-    pub fn admin_password(&self) -> String {
+    pub fn admin_password(&mut self) -> String {
+        self.wait_for_output("shown only this once");
         let output = self.output();
         let (_, rest) = output.split_once("with the password ").expect("the password is printed");
         rest.split_whitespace().next().unwrap().to_owned()

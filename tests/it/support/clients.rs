@@ -146,8 +146,18 @@ impl Peer {
     }
 
     fn mosquitto(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.args(["--host", "localhost", "--port", &self.port.to_string(), "--id", &self.client_id]);
+        // Into a pipe it would print in blocks, and we wait for its lines.
+        let mut command = Command::new("stdbuf");
+        command.args([
+            "--output=L",
+            program,
+            "--host",
+            "localhost",
+            "--port",
+            &self.port.to_string(),
+            "--id",
+            &self.client_id,
+        ]);
         command.args(["--protocol-version", if self.version == Version::V5 { "mqttv5" } else { "mqttv311" }]);
         command.arg("--cafile").arg(&self.ca);
         match &self.proof {
@@ -339,9 +349,12 @@ fn rumqttc_publish(peer: &Peer, topic: &str, qos: u8, retain: Retain, payloads: 
     }
 }
 
+/// It takes 10 KiB unless it is told otherwise.
+const RUMQTTC_LARGEST: u32 = 1 << 20;
+
 /// rumqttc has the same words for both versions, but they are different types.
 macro_rules! rumqttc_module {
-    ($module:ident, $($library:tt)+) => {
+    ($module:ident, ($($largest:expr),+), $($library:tt)+) => {
         mod $module {
             use super::*;
             use $($library)+::mqttbytes::qos as level;
@@ -350,6 +363,7 @@ macro_rules! rumqttc_module {
             fn connect(peer: &Peer, capacity: usize) -> (Client, Connection) {
                 let mut options = MqttOptions::new(&peer.client_id, "localhost", peer.port);
                 options.set_transport(rumqttc_transport(peer));
+                options.set_max_packet_size($($largest),+);
                 if let Proof::Password { user, password } = &peer.proof {
                     options.set_credentials(user, password);
                 }
@@ -407,5 +421,5 @@ macro_rules! rumqttc_module {
     };
 }
 
-rumqttc_module!(old_rumqttc, rumqttc);
-rumqttc_module!(new_rumqttc, rumqttc::v5);
+rumqttc_module!(old_rumqttc, (RUMQTTC_LARGEST as usize, RUMQTTC_LARGEST as usize), rumqttc);
+rumqttc_module!(new_rumqttc, (Some(RUMQTTC_LARGEST)), rumqttc::v5);
