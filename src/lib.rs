@@ -10,4 +10,5 @@ pub mod store;
 pub mod auth;
 pub mod audit;
 pub mod server;
+pub mod bridge;
 pub mod cli;

@@ -1,8 +1,9 @@
 //! Who a connection is: the one place where certificates, passwords and anonymous access come together.
 
 use super::cache::{Proof, Prover, VerifiedLogins};
-use super::certificate::{ClientCertificate, Fingerprint, IdentityField};
+use super::certificate::{ClientCertificate, Fingerprint};
 use super::error::AuthError;
+use super::identity::IdentityField;
 use super::password::{HashMemory, PasswordCost};
 use super::pool::{Check, Checked, Pool};
 use super::throttle::{Allowance, Familiarity, Network, Throttle};

@@ -4,11 +4,13 @@
 //! A key that exists is kept: certificates are renewed for it, and nothing overwrites it. So a crash between two files
 //! leaves a key without its certificate, which the next start makes, and never a pair that does not fit.
 
-use super::certificate::{Fingerprint, USER_URN};
+use super::certificate::Fingerprint;
 use super::error::AuthError;
 use super::host::{host_names, is_host_name};
-use super::key_file::{Readers, create_file, create_folder, read_key_file, replace_file};
+use super::identity::USER_URN;
+use super::pem_file::{Readers, create_file, replace_file};
 use crate::broker::UserName;
+use crate::store::{PrivateFile, create_private_folder};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
@@ -139,7 +141,7 @@ pub struct Authority {
 impl Authority {
     /// Makes a CA. A key that is there without its certificate is used.
     fn create(folder: &TlsFolder, now: SystemTime) -> Result<(), AuthError> {
-        create_folder(folder.path())?;
+        create_private_folder(folder.path())?;
         let (key, _) = key_at(&folder.ca_key())?;
         let mut random = [0; 4];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| AuthError::Randomness)?;
@@ -189,7 +191,7 @@ impl Authority {
         if !(1..=CA_DAYS).contains(&days) {
             return Err(AuthError::Days { days, most: CA_DAYS });
         }
-        create_folder(into)?;
+        create_private_folder(into)?;
         let mut params = params(user.as_str(), now, self.days(days, now)?)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         if user.as_str().bytes().all(stands_in_urn) {
@@ -371,7 +373,7 @@ fn key_at(path: &Path) -> Result<(KeyPair, Made), AuthError> {
 }
 
 fn read_key(path: &Path) -> Result<KeyPair, AuthError> {
-    let bytes = read_key_file(path)?;
+    let bytes = PrivateFile::read(path, MAX_KEY_FILE)?;
     let no_key = || AuthError::NoKey { path: path.into() };
     KeyPair::from_pem(std::str::from_utf8(&bytes).map_err(|_| no_key())?).map_err(|_| no_key())
 }
@@ -400,6 +402,9 @@ fn unix_seconds(time: SystemTime) -> i64 {
 }
 
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
+
+/// No key is longer: RSA of 16,384 bits takes 13 KB in PEM.
+const MAX_KEY_FILE: u64 = 64 * 1024;
 
 /// Ten years. Devices are hard to reach, and a CA that ends takes all of them with it.
 const CA_DAYS: u32 = 3652;

@@ -1,32 +1,22 @@
 //! Who a verified client certificate stands for. The chain, its dates and its purpose were checked by TLS before.
 
 use super::error::CertificateProblem;
+use super::identity::{IdentityField, USER_URN};
 use crate::broker::UserName;
 use aws_lc_rs::digest;
 use std::fmt;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
-
-/// Which field of a certificate names the user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum IdentityField {
-    /// The common name of the subject is the user's name.
-    #[default]
-    CommonName,
-    /// The one URI among the alternative names is `urn:securemq:user:NAME`. Nothing in it is unescaped: a name that
-    /// needs escapes in a URI goes into the common name.
-    Uri,
-    /// The one DNS name among the alternative names is the user's name.
-    Dns,
-}
-
-/// What stands before the user's name in [`IdentityField::Uri`].
-pub const USER_URN: &str = "urn:securemq:user:";
 
 /// The SHA-256 digest of a certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; digest::SHA256_OUTPUT_LEN]);
 
 impl Fingerprint {
+    /// The fingerprint of these bytes, as stored.
+    pub fn from_bytes(bytes: [u8; digest::SHA256_OUTPUT_LEN]) -> Self {
+        Self(bytes)
+    }
+
     /// The fingerprint of a certificate in DER.
     pub fn of(certificate: &[u8]) -> Self {
         let mut bytes = [0; digest::SHA256_OUTPUT_LEN];
@@ -34,11 +24,22 @@ impl Fingerprint {
         Self(bytes)
     }
 
+    /// Its bytes, as they are stored.
+    pub fn as_bytes(&self) -> &[u8; digest::SHA256_OUTPUT_LEN] {
+        &self.0
+    }
+
     /// Reads what `Display` writes; colons may be missing and letters may be small.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: String = text.chars().filter(|&c| c != ':').collect();
         let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
         Some(Self(bytes.try_into().ok()?))
+    }
+}
+
+impl From<[u8; digest::SHA256_OUTPUT_LEN]> for Fingerprint {
+    fn from(bytes: [u8; digest::SHA256_OUTPUT_LEN]) -> Self {
+        Self(bytes)
     }
 }
 
@@ -108,8 +109,8 @@ impl ClientCertificate {
     pub fn user(&self, field: IdentityField) -> Result<UserName, CertificateProblem> {
         let names = match field {
             IdentityField::CommonName => &self.common_names,
-            IdentityField::Uri => &self.uris,
-            IdentityField::Dns => &self.dns_names,
+            IdentityField::SanUri => &self.uris,
+            IdentityField::SanDns => &self.dns_names,
         };
         let value = match names {
             Names::None => return Err(CertificateProblem::NoName(field)),
@@ -118,8 +119,8 @@ impl ClientCertificate {
             Names::One(value) => value.as_str(),
         };
         let name = match field {
-            IdentityField::CommonName | IdentityField::Dns => value,
-            IdentityField::Uri => value.strip_prefix(USER_URN).ok_or(CertificateProblem::ForeignUri)?,
+            IdentityField::CommonName | IdentityField::SanDns => value,
+            IdentityField::SanUri => value.strip_prefix(USER_URN).ok_or(CertificateProblem::ForeignUri)?,
         };
         UserName::new(name).map_err(CertificateProblem::Name)
     }
@@ -144,17 +145,6 @@ impl ClientCertificate {
 fn hex_pairs(bytes: &[u8]) -> String {
     let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
     pairs.join(":")
-}
-
-impl IdentityField {
-    /// The field in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::CommonName => "common name",
-            Self::Uri => "URI among its alternative names",
-            Self::Dns => "DNS name among its alternative names",
-        }
-    }
 }
 
 impl fmt::Display for Fingerprint {

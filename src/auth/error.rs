@@ -1,7 +1,8 @@
 //! What can go wrong while credentials are made, read and checked.
 
-use super::certificate::IdentityField;
+use super::identity::{IdentityField, USER_URN};
 use crate::broker::InvalidName;
+use crate::store::StoreError;
 use std::io;
 use std::path::PathBuf;
 
@@ -44,22 +45,9 @@ pub enum AuthError {
         /// Why.
         source: io::Error,
     },
-    /// A key that others than its owner may read or write.
-    #[error("the key {path} is open to others (mode {mode:o}); run: chmod 600 {path}")]
-    KeyFileOpen {
-        /// Which file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// A key that belongs to somebody else, who could change it.
-    #[error("the key {path} belongs to the user with id {owner}; it must belong to the one that runs this, or to root")]
-    KeyFileForeign {
-        /// Which file.
-        path: PathBuf,
-        /// Its owner.
-        owner: u32,
-    },
+    /// A key's file that is missing, or open to others, or somebody else's.
+    #[error(transparent)]
+    Key(#[from] StoreError),
     /// A file that should hold a certificate.
     #[error("{path} holds no certificate in PEM")]
     NoCertificate {
@@ -124,7 +112,7 @@ pub enum CertificateProblem {
     #[error("the {} of the certificate is not UTF-8 text", .0.words())]
     NotText(IdentityField),
     /// The URI is not one that names a user.
-    #[error("the URI among the certificate's alternative names does not begin with {}", super::certificate::USER_URN)]
+    #[error("the URI among the certificate's alternative names does not begin with {}", USER_URN)]
     ForeignUri,
     /// The value is no user name.
     #[error("the certificate's name is no user name: {0}")]

@@ -25,6 +25,12 @@ impl Allowance {
     /// one core.
     pub const ADDRESS: Self = Self { burst: 300, refill: Duration::from_millis(100) };
 
+    /// That many at once, and as many in every minute that follows.
+    pub fn per_minute(failures: u32) -> Self {
+        let burst = failures.max(1);
+        Self { burst, refill: Duration::from_secs(60) / burst }
+    }
+
     fn refill_ms(self) -> u64 {
         u64::try_from(self.refill.as_millis()).unwrap_or(u64::MAX)
     }
@@ -193,6 +199,16 @@ mod tests {
         assert_eq!(failures(&mut throttle, at(9), "ann", "192.0.2.1:2"), 0, "another port is the same address");
         assert_eq!(failures(&mut throttle, at(10), "ann", "192.0.2.1:1"), 1);
         assert_eq!(failures(&mut throttle, at(1000), "ann", "192.0.2.1:1"), 3);
+    }
+
+    #[test]
+    fn what_may_fail_in_a_minute_may_fail_in_every_minute() {
+        assert_eq!(Allowance::per_minute(10), Allowance::PAIR);
+        let mut throttle = Throttle::new(Allowance::per_minute(20), Allowance { burst: 1000, ..ADDRESS });
+        for minute in [0, 1, 2] {
+            assert_eq!(failures(&mut throttle, at(60 * minute), "ann", "192.0.2.1:1"), 20);
+        }
+        assert_eq!(Allowance::per_minute(0).burst, 1);
     }
 
     #[test]

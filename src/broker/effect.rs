@@ -3,7 +3,6 @@
 use super::event::AuditEvent;
 use super::message::{Message, SessionKey};
 use super::reason::Reason;
-use super::subscription::SubscriptionOptions;
 use super::time::Timestamp;
 use crate::protocol::{Packet, PacketId, PublishView, QoS, ShareName, SubscriptionId, TopicFilter, TopicName};
 use std::collections::VecDeque;
@@ -161,14 +160,12 @@ pub enum PeerFrame {
         /// To be settled once this shard has taken it.
         ticket: Option<Ticket>,
     },
-    /// A session joins a shared group that this shard keeps, or changes how it takes part.
+    /// A session joins a shared group that this shard keeps, or its connection came or went.
     GroupJoined {
         /// The group.
         group: GroupKey,
         /// The member, in the sending shard.
         member: SessionRef,
-        /// How it takes part.
-        options: SubscriptionOptions,
         /// Whether it is connected.
         online: bool,
         /// To be settled once it holds.
@@ -183,12 +180,19 @@ pub enum PeerFrame {
     },
     /// The group chose a member of this shard for a message.
     GroupDelivery {
+        /// The group.
+        group: GroupKey,
         /// The member, in the receiving shard.
         member: SessionRef,
         /// The message.
         message: Arc<Message>,
-        /// How the member takes part.
-        options: SubscriptionOptions,
+    },
+    /// The member that was chosen takes part no more, which was said before this: the group has to choose another.
+    GroupRefused {
+        /// The group.
+        group: GroupKey,
+        /// The message.
+        message: Arc<Message>,
     },
     /// What the ticket stood for has happened on the sending shard.
     Settled {
@@ -203,7 +207,9 @@ impl PeerFrame {
     /// Roughly the memory it takes, in bytes: what mailboxes are bounded by.
     pub fn size(&self) -> usize {
         let message = match self {
-            Self::Published { message, .. } | Self::GroupDelivery { message, .. } => message.size(),
+            Self::Published { message, .. }
+            | Self::GroupDelivery { message, .. }
+            | Self::GroupRefused { message, .. } => message.size(),
             Self::InterestAdded { filter } | Self::InterestRemoved { filter } => filter.as_str().len(),
             Self::Barrier { .. } | Self::GroupJoined { .. } | Self::GroupLeft { .. } | Self::Settled { .. } => 0,
         };

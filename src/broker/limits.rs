@@ -27,6 +27,8 @@ pub struct Limits {
     pub max_retained_messages: usize,
     /// Bytes of retained messages. Beyond: 0x97.
     pub max_retained_bytes: usize,
+    /// User properties of one packet. Beyond: 0x97, and the connection ends. They cost far more than their bytes.
+    pub max_user_properties: usize,
     /// Bytes handed to a connection and not yet written to its socket. Beyond: messages wait in the queue, QoS 0 up
     /// to [`Limits::QUEUED_QOS0_BYTES`].
     pub high_water: usize,
@@ -39,8 +41,8 @@ impl Limits {
     /// must not hold the memory of all others.
     pub const QUEUED_QOS0_BYTES: usize = 1 << 20;
 
-    /// Acknowledgements of one session that wait for something. A client that asks on without waiting for answers is
-    /// told so with 0x97; PUBLISH is bounded by the receive maximum already.
+    /// Acknowledgements of one session that wait for something, those of new messages not counted: the receive maximum
+    /// bounds them. Beyond: 0x97 and the connection ends of a client that asks on without waiting for answers.
     pub const MAX_HELD_ACKS: usize = 4096;
 
     /// Retained messages waiting to be sent to one session. A subscription that would exceed it is refused with 0x97,
@@ -63,6 +65,7 @@ impl Default for Limits {
             max_subscriptions: 100_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: 1 << 30,
+            max_user_properties: 64,
             high_water: 256 << 10,
             log_publish: true,
         }

@@ -4,6 +4,7 @@ use super::acl::AclCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
 use super::logs::LogsCommand;
+use super::serve::ServeCommand;
 use super::user::UserCommand;
 use crate::config::ListenUrl;
 use clap::{Parser, Subcommand};
@@ -24,6 +25,8 @@ pub struct Arguments {
 /// What to do: each command is one file with its arguments, its help and its `run`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the broker
+    Serve(ServeCommand),
     /// Add, change, list and remove users
     User(UserCommand),
     /// Add, list, remove and try out the rules of access
@@ -38,6 +41,7 @@ impl Command {
     /// The listeners named on the command line, which replace the configured ones.
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
+            Self::Serve(command) => command.listen(),
             Self::User(_) | Self::Acl(_) | Self::Logs(_) => &[],
             Self::Config(command) => command.listen(),
         }

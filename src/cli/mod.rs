@@ -6,10 +6,10 @@ mod error;
 mod output;
 mod remedy;
 mod context;
-#[expect(dead_code, reason = "`serve` says what was made")]
 mod database;
 mod administration;
 mod config;
+mod serve;
 mod user;
 mod acl;
 mod logs;

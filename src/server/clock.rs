@@ -19,17 +19,17 @@ impl Clock {
     }
 
     /// The time.
-    pub fn now(&self) -> Timestamp {
+    pub fn now(self) -> Timestamp {
         Timestamp::default().after(Self::HEAD_START).after(self.begin.elapsed())
     }
 
     /// How long it is until then.
-    pub fn until(&self, then: Timestamp) -> Duration {
+    pub fn until(self, then: Timestamp) -> Duration {
         then.since(self.now())
     }
 
     /// A moment as milliseconds since 1970, by the wall clock of now.
-    pub fn to_unix_millis(&self, moment: Timestamp) -> u64 {
+    pub fn wall_of(self, moment: Timestamp) -> u64 {
         let now = self.now();
         let wall = unix_millis();
         let later = u64::try_from(moment.since(now).as_millis()).unwrap_or(u64::MAX);
@@ -38,7 +38,7 @@ impl Clock {
     }
 
     /// The moment of some milliseconds since 1970, by the wall clock of now.
-    pub fn from_unix_millis(&self, millis: u64) -> Timestamp {
+    pub fn moment_of(self, millis: u64) -> Timestamp {
         let (now, wall) = (self.now(), unix_millis());
         if millis >= wall {
             now.after(Duration::from_millis(millis - wall))
@@ -60,9 +60,10 @@ mod tests {
     #[test]
     fn a_moment_survives_the_way_over_the_wall_clock() {
         let clock = Clock::start();
-        for moment in [clock.now().after_secs(3600), clock.now(), Timestamp::from_millis(clock.now().as_millis() - 5000)]
+        for moment in
+            [clock.now().after_secs(3600), clock.now(), Timestamp::from_millis(clock.now().as_millis() - 5000)]
         {
-            let back = clock.from_unix_millis(clock.to_unix_millis(moment));
+            let back = clock.moment_of(clock.wall_of(moment));
             assert!(back.since(moment).max(moment.since(back)) < Duration::from_secs(1), "{back:?} {moment:?}");
         }
     }

@@ -200,7 +200,8 @@ impl Connection {
     /// Writes the rest and closes. What still arrives is thrown away, so that the peer gets to read the last packet
     /// instead of a reset.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if ready!(self.poll_write(context)).is_err() || ready!(Pin::new(&mut self.transport).poll_shutdown(context)).is_err()
+        if ready!(self.poll_write(context)).is_err()
+            || ready!(Pin::new(&mut self.transport).poll_shutdown(context)).is_err()
         {
             return Poll::Ready(());
         }

@@ -3,12 +3,12 @@
 //! Nothing of a CONNECT has any effect here but being read; a client that is let in goes to the worker that owns its
 //! session.
 
-use super::clock::Clock;
 use super::admitted::Admitted;
+use super::clock::Clock;
 use super::mailbox::Mail;
 use super::post::Post;
+use super::serve::serve;
 use super::transport::{Acceptor, Socket, Transport, accept};
-use super::worker::serve;
 use super::world::World;
 use crate::auth::{Authenticator, LoginRequest, Method, Rehash};
 use crate::broker::{
@@ -179,7 +179,7 @@ impl Front {
             let detail = Some(format!("the peer speaks {foreign}"));
             return Refused { told: reason, logged: Reason::ForeignProtocol, detail };
         }
-        if let Some(version) = version_to_answer_in(&violation) {
+        if let Some(version) = version_to_answer_in(bytes) {
             self.refuse(transport, version, reason, true).await;
         }
         Refused { told: reason, logged: reason, detail: Some(violation.to_string()) }
@@ -210,11 +210,8 @@ impl Front {
             anonymous_role: self.desk.anonymous_role.clone(),
         };
         let login = self.desk.authenticator.authenticate(self.desk.clock.now(), request).await;
-        let login = login.map_err(|refused| Refused {
-            told: refused.peer,
-            logged: refused.log,
-            detail: refused.detail,
-        })?;
+        let login =
+            login.map_err(|refused| Refused { told: refused.peer, logged: refused.log, detail: refused.detail })?;
         if let Some(rehash) = login.rehash {
             // If it cannot be taken now, the next login brings it again.
             let _ = self.desk.rehashes.try_send(rehash);

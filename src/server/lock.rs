@@ -2,6 +2,7 @@
 
 use super::error::ServerError;
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Held as long as the broker runs. The system gives it back however the process ends.
@@ -16,7 +17,7 @@ impl FolderLock {
     pub fn take(folder: &Path) -> Result<Self, ServerError> {
         let path = folder.join("lock");
         let failed = |source| ServerError::Lock { file: path.clone(), source };
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(ServerError::Locked { folder: folder.to_owned() }),

@@ -1,3 +1,25 @@
 //! Listeners, connections and workers: everything that touches the network. The only clock is here.
+//!
+//! A socket is accepted by whichever worker is idle. Its [`front`](self) does the handshakes, reads CONNECT and asks who
+//! it is; then the connection moves to the worker that owns its session and lives there as one task. What the tasks of a
+//! worker share is its world; what leaves a worker goes by mail.
 
+mod error;
+mod clock;
 pub mod transport;
+mod admitted;
+mod mailbox;
+mod outbox;
+mod post;
+mod world;
+mod connection;
+mod serve;
+mod front;
+mod listener;
+mod worker;
+mod watch;
+mod lock;
+mod run;
+
+pub use error::ServerError;
+pub use run::{Broker, OpenListener};

@@ -66,7 +66,7 @@ impl Post {
     fn store_op(&self, change: StoreOp) -> store::StoreOp {
         match change {
             StoreOp::Retain { message, version } => {
-                let expires = message.expires_at.map(|end| UnixMillis::from(self.clock.to_unix_millis(end)));
+                let expires = message.expires_at.map(|end| UnixMillis::from_millis(self.clock.wall_of(end)));
                 let message = (*message).clone();
                 store::StoreOp::Retain(RetainedRecord { version, expires, message })
             }

@@ -7,35 +7,25 @@ use super::listener::BoundListener;
 use super::lock::FolderLock;
 use super::mailbox::Mail;
 use super::post::Post;
-use super::transport::{Acceptor, Application, ClientCertificates, TlsFiles, TlsOptions, TlsSettings, TlsSettingsError};
+use super::transport::{
+    Acceptor, Application, ClientCertificates, TlsFiles, TlsOptions, TlsSettings, TlsSettingsError,
+};
 use super::watch::{accounts, watch_directory};
 use super::worker::Worker;
 use super::world::World;
 use crate::audit::{Journal, JournalSettings};
-use crate::auth::{Allowance, AuthSettings, Authenticator, IdentityField, Method, Rehash};
+use crate::auth::{Allowance, AuthSettings, Authenticator, IdentityField, Method, Rehash, TlsFolder};
 use crate::broker::{
     AuditEvent, Effects, EventKind, Input, Limits, Message, Policy, RetainedVersion, Shard, ShardId, Who,
 };
-use crate::config::{Authentication, CertificateUser, Config, Listener, ListenUrl, Transport};
-use crate::store::{Database, UnixMillis, Writer};
+use crate::config::{Authentication, CertificateUser, Config, Host, ListenUrl, Listener, Transport};
+use crate::store::{Database, Writer};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
-
-/// Where the broker finds the certificates that it made itself.
-#[derive(Debug, Clone)]
-pub struct OwnCertificates {
-    /// The server's certificate with its chain.
-    pub certificate: PathBuf,
-    /// The server's key.
-    pub private_key: PathBuf,
-    /// The CA, which also signs the clients' certificates.
-    pub ca: PathBuf,
-}
 
 /// A running broker.
 pub struct Broker {
@@ -82,7 +72,7 @@ impl Broker {
     pub async fn start(
         config: &Config,
         database: Database,
-        own: &OwnCertificates,
+        own: &TlsFolder,
         version: &str,
     ) -> Result<Self, ServerError> {
         let lock = FolderLock::take(&config.data_dir)?;
@@ -98,7 +88,7 @@ impl Broker {
         let open = listeners.iter().map(|(url, _)| OpenListener { url: url.clone() }).collect();
         let authenticator = Arc::new(Authenticator::start(&auth_settings(config), accounts(&directory))?);
         let writer = Writer::start(database.clone());
-        let journal = Journal::start(writer.handle(), database.clone(), journal_settings(config));
+        let journal = Journal::start(database.clone(), writer.handle(), journal_settings(config));
         let shards = worker_count(config);
         let post = Arc::new(Post::new(shards, writer.handle(), journal.handle(), clock));
         let (rehash_sender, rehashes) = mpsc::channel(REHASHES_WAITING);
@@ -216,7 +206,7 @@ async fn restore_retained(
         tracing::error!(error = %damaged, "a retained message cannot be read and is left out");
     }
     let restored = loaded.records.into_iter().map(|record| {
-        let expires_at = record.expires.map(|end| clock.from_unix_millis(end.as_u64()));
+        let expires_at = record.expires.map(|end| clock.moment_of(end.as_millis()));
         (Arc::new(Message { expires_at, ..record.message }), record.version)
     });
     Ok(restored.collect())
@@ -224,9 +214,7 @@ async fn restore_retained(
 
 async fn store_rehashes(database: Database, mut rehashes: mpsc::Receiver<Rehash>) {
     while let Some(rehash) = rehashes.recv().await {
-        let stored =
-            database.replace_password_hash(&rehash.user, &rehash.old, &rehash.new, UnixMillis::now()).await;
-        if let Err(error) = stored {
+        if let Err(error) = database.replace_password_hash(&rehash.user, &rehash.old, &rehash.new).await {
             tracing::warn!(%error, "a password hash was not stored anew; the next login tries again");
         }
     }
@@ -234,7 +222,7 @@ async fn store_rehashes(database: Database, mut rehashes: mpsc::Receiver<Rehash>
 
 fn bind_listeners(
     config: &Config,
-    own: &OwnCertificates,
+    own: &TlsFolder,
     tls: &mut Vec<Arc<TlsSettings>>,
 ) -> Result<Vec<(ListenUrl, Arc<BoundListener>)>, ServerError> {
     let mut bound = Vec::new();
@@ -255,12 +243,17 @@ fn bind_listeners(
             match BoundListener::bind(address, Arc::clone(&reception)) {
                 Ok(open) => {
                     port = Some(open.address().port());
-                    let url = ListenUrl { host: address.ip().into(), port: open.address().port(), ..listener.url.clone() };
+                    let url = ListenUrl {
+                        host: Host::Address(address.ip()),
+                        port: open.address().port(),
+                        ..listener.url.clone()
+                    };
                     bound.push((url, Arc::new(open)));
                 }
                 // A machine without IPv6 has no [::]; that is no reason not to serve on the other address.
                 Err(ServerError::Bind { source, .. })
-                    if address.is_ipv6() && port.is_some() && source.kind() == std::io::ErrorKind::AddrNotAvailable => {}
+                    if address.is_ipv6() && port.is_some() && source.kind() == std::io::ErrorKind::AddrNotAvailable => {
+                }
                 Err(ServerError::Bind { source, .. })
                     if address.is_ipv6() && port.is_some() && source.raw_os_error() == Some(EAFNOSUPPORT) => {}
                 Err(error) => return Err(error),
@@ -276,7 +269,7 @@ const EAFNOSUPPORT: i32 = 97;
 fn acceptor(
     config: &Config,
     listener: &Listener,
-    own: &OwnCertificates,
+    own: &TlsFolder,
     tls: &mut Vec<Arc<TlsSettings>>,
 ) -> Result<Acceptor, ServerError> {
     let path = Arc::from(listener.url.path.as_str());
@@ -289,29 +282,22 @@ fn acceptor(
         Transport::Tcp => Acceptor::Tcp,
         Transport::Tls => Acceptor::Tls(encrypted(Application::Mqtt)?),
         Transport::WebSocket => Acceptor::WebSocket { path },
-        Transport::SecureWebSocket => {
-            Acceptor::SecureWebSocket { tls: encrypted(Application::WebSocket)?, path }
-        }
+        Transport::SecureWebSocket => Acceptor::SecureWebSocket { tls: encrypted(Application::WebSocket)?, path },
     })
 }
 
-fn tls_options(
-    config: &Config,
-    listener: &Listener,
-    own: &OwnCertificates,
-    application: Application,
-) -> TlsOptions {
+fn tls_options(config: &Config, listener: &Listener, own: &TlsFolder, application: Application) -> TlsOptions {
     let configured = listener.certificate.as_ref().or(config.tls.server_certificate.as_ref());
     let (certificate, key) = match configured {
         Some(files) => (files.certificate.clone(), files.private_key.clone()),
-        None => (own.certificate.clone(), own.private_key.clone()),
+        None => (own.server_certificate(), own.server_key()),
     };
     let asks = listener.authentication.asks_for_certificate();
     TlsOptions {
         files: TlsFiles {
             certificate,
             key,
-            client_ca: asks.then(|| config.tls.client_ca.clone().unwrap_or_else(|| own.ca.clone())),
+            client_ca: asks.then(|| config.tls.client_ca.clone().unwrap_or_else(|| own.ca_certificate())),
             revocations: config.tls.crl.iter().filter(|_| asks).cloned().collect(),
         },
         client_certificates: match listener.authentication {
@@ -391,7 +377,11 @@ fn places_for_connections(config: &Config) -> usize {
     let for_clients = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
     let places = usize::try_from(for_clients).unwrap_or(usize::MAX).min(config.limits.max_connections);
     if places < config.limits.max_connections {
-        tracing::warn!(places, wanted = config.limits.max_connections, "the limit of open files allows fewer connections");
+        tracing::warn!(
+            places,
+            wanted = config.limits.max_connections,
+            "the limit of open files allows fewer connections"
+        );
     }
     places.min(Semaphore::MAX_PERMITS)
 }

@@ -4,6 +4,7 @@ use super::mailbox::Mail;
 use super::post::Post;
 use crate::auth::{self, Account, Authenticator, Fingerprint};
 use crate::store::{Database, Directory, StoreError};
+use secrecy::ExposeSecret;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,8 @@ pub fn accounts(directory: &Directory) -> auth::Directory {
     auth::Directory::new(directory.users.iter().map(|user| Account {
         name: user.name.clone(),
         enabled: user.enabled,
-        password_hash: user.password_hash(),
-        fingerprint: user.certificate.map(|fingerprint| Fingerprint::from(fingerprint.0)),
+        password_hash: user.password.as_ref().map(|hash| Arc::from(hash.expose_secret())),
+        fingerprint: user.certificate.map(|fingerprint| Fingerprint::from_bytes(fingerprint.0)),
     }))
 }
 

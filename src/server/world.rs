@@ -1,8 +1,8 @@
 //! What the tasks of one worker share: its shard, its connections, and the ways to everybody else.
 
 use super::clock::Clock;
+use super::mailbox::Mail;
 use super::outbox::Outbox;
-use super::mailbox::{Mail, Mailbox};
 use super::post::{Post, StoreBatch};
 use crate::broker::{
     CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, Input, Limits, PeerFrame, Shard, ShardId,
@@ -153,7 +153,7 @@ impl World {
             member.outbox.write(|buffer| {
                 self.prepare(buffer);
                 // The shard has checked the length against what the client takes.
-                let _ = view.encode(member.version, buffer);
+                view.encode(member.version, buffer);
             });
         }
     }
@@ -221,10 +221,13 @@ impl World {
 
     /// Does what is due, and says how long it is until there is something to do again.
     pub fn tick(&self) -> Option<std::time::Duration> {
-        self.armed.set(u64::MAX);
+        // Nothing to be woken for while the answer is on its way to the one who would be woken.
+        self.armed.set(0);
         self.input(Input::Tick);
         self.end_turn();
-        let next = self.shard.borrow().next_deadline()?;
+        let next = self.shard.borrow().next_deadline();
+        self.armed.set(next.map_or(u64::MAX, Timestamp::as_millis));
+        let next = next?;
         Some(self.clock.until(next))
     }
 

@@ -1,3 +1,5 @@
+//! What the CA makes, keeps, renews and refuses.
+
 use super::*;
 use crate::auth::{ClientCertificate, IdentityField};
 use std::fs;
@@ -139,7 +141,7 @@ fn a_client_certificate_names_its_user_and_is_for_clients_only() {
         let parsed = certificate(&issued);
         assert_eq!(parsed.user(IdentityField::CommonName).unwrap().as_str(), name);
         assert_eq!(parsed.fingerprint(), issued.fingerprint);
-        let by_uri = parsed.user(IdentityField::Uri).ok();
+        let by_uri = parsed.user(IdentityField::SanUri).ok();
         let expected = (!matches!(name, "zoë" | "with space")).then_some(name);
         assert_eq!(by_uri.as_ref().map(UserName::as_str), expected);
         assert_eq!(fs::metadata(&issued.key).unwrap().mode() & 0o777, 0o600);

@@ -1,3 +1,5 @@
+//! Certificates that name a user, and all the ways of not doing so.
+
 use super::*;
 use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair, SanType, SerialNumber};
 
@@ -45,8 +47,8 @@ fn the_common_name_is_the_user() {
 #[test]
 fn a_uri_or_dns_name_is_the_user_byte_for_byte() {
     let certificate = with_alternatives(&[uri("urn:securemq:user:Ann"), dns("sensor-7.example")]);
-    assert_eq!(certificate.user(IdentityField::Uri).unwrap().as_str(), "Ann");
-    assert_eq!(certificate.user(IdentityField::Dns).unwrap().as_str(), "sensor-7.example");
+    assert_eq!(certificate.user(IdentityField::SanUri).unwrap().as_str(), "Ann");
+    assert_eq!(certificate.user(IdentityField::SanDns).unwrap().as_str(), "sensor-7.example");
     assert_eq!(certificate.user(IdentityField::CommonName), Err(CertificateProblem::NoName(IdentityField::CommonName)));
 }
 
@@ -54,17 +56,17 @@ fn a_uri_or_dns_name_is_the_user_byte_for_byte() {
 fn a_field_that_is_there_twice_names_nobody() {
     let certificate =
         with_alternatives(&[uri("urn:securemq:user:ann"), uri("https://example.com"), dns("ann"), dns("ann")]);
-    assert_eq!(certificate.user(IdentityField::Uri), Err(CertificateProblem::ManyNames(IdentityField::Uri)));
-    assert_eq!(certificate.user(IdentityField::Dns), Err(CertificateProblem::ManyNames(IdentityField::Dns)));
+    assert_eq!(certificate.user(IdentityField::SanUri), Err(CertificateProblem::ManyNames(IdentityField::SanUri)));
+    assert_eq!(certificate.user(IdentityField::SanDns), Err(CertificateProblem::ManyNames(IdentityField::SanDns)));
 }
 
 #[test]
 fn other_uris_and_names_with_a_meaning_are_refused() {
     for text in ["urn:securemq:USER:ann", "https://example.com/ann", "ann"] {
-        assert_eq!(with_alternatives(&[uri(text)]).user(IdentityField::Uri), Err(CertificateProblem::ForeignUri));
+        assert_eq!(with_alternatives(&[uri(text)]).user(IdentityField::SanUri), Err(CertificateProblem::ForeignUri));
     }
     for text in ["urn:securemq:user:", "urn:securemq:user:a/b", "urn:securemq:user:a%2Fb", "urn:securemq:user:+"] {
-        let refused = with_alternatives(&[uri(text)]).user(IdentityField::Uri);
+        let refused = with_alternatives(&[uri(text)]).user(IdentityField::SanUri);
         assert!(matches!(refused, Err(CertificateProblem::Name(_))), "{text}: {refused:?}");
     }
     for name in ["", "#", "a/b", "ann\n", "ann\0", " ann", "an\u{202e}n", &"a".repeat(129)] {

@@ -25,7 +25,7 @@ pub struct RetainedMessage {
 pub struct Retained {
     by_topic: BTreeMap<TopicName, RetainedMessage>,
     by_expiry: BTreeSet<(Timestamp, TopicName)>,
-    /// The versions that cleared a topic lately, so that an older message that was on its way does not come back.
+    /// The versions that cleared a topic or expired lately, so that an older message that was on its way does not come back.
     cleared: BTreeMap<TopicName, RetainedVersion>,
     cleared_order: VecDeque<TopicName>,
     bytes: usize,
@@ -47,6 +47,11 @@ impl Retained {
     /// The message of this topic.
     pub fn get(&self, topic: &TopicName) -> Option<&RetainedMessage> {
         self.by_topic.get(topic)
+    }
+
+    /// Whether this very message is still the one of its topic.
+    pub fn is_current(&self, message: &Arc<Message>) -> bool {
+        self.get(&message.topic).is_some_and(|kept| Arc::ptr_eq(&kept.message, message))
     }
 
     /// A version later than everything seen so far.
@@ -103,7 +108,9 @@ impl Retained {
     /// Takes out one message that has expired by now, if there is one.
     pub fn pop_expired(&mut self, now: Timestamp) -> Option<RetainedMessage> {
         let topic = self.by_expiry.first().filter(|(end, _)| *end <= now).map(|(_, topic)| topic.clone())?;
-        self.remove(&topic)
+        let expired = self.remove(&topic)?;
+        self.remember_cleared(topic.compact(), expired.version);
+        Some(expired)
     }
 
     /// When the next message expires.

@@ -1,7 +1,6 @@
 //! Groups of sessions that share a subscription: each message goes to one of them.
 
-use crate::broker::effect::{SessionRef, ShardId};
-use crate::broker::subscription::SubscriptionOptions;
+use crate::broker::effect::{GroupKey, SessionRef, ShardId};
 
 /// Where a member of a group is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,21 +16,26 @@ pub struct MemberAt {
 pub struct Member {
     /// Where it is.
     pub at: MemberAt,
-    /// How it is served.
-    pub options: SubscriptionOptions,
     /// Whether it is connected.
     pub online: bool,
 }
 
 /// The members of a shared group and whose turn it is. [v5:MQTT-4.8.2-4]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Group {
+    /// What they share.
+    pub key: GroupKey,
     members: Vec<Member>,
     next: usize,
 }
 
 impl Group {
-    /// Adds a member, or changes how it takes part.
+    /// A group without members.
+    pub fn new(key: GroupKey) -> Self {
+        Self { key, members: Vec::new(), next: 0 }
+    }
+
+    /// Adds a member, or changes whether it is connected.
     pub fn join(&mut self, member: Member) {
         match self.members.iter_mut().find(|other| other.at == member.at) {
             Some(old) => *old = member,
@@ -65,24 +69,15 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::QoS;
+    use crate::protocol::{SharedFilter, Text};
 
     fn member(index: u32, online: bool) -> Member {
-        Member {
-            at: MemberAt { shard: ShardId(0), session: SessionRef { index, generation: 0 } },
-            options: SubscriptionOptions {
-                qos: QoS::AtLeastOnce,
-                no_local: false,
-                retain_as_published: false,
-                id: None,
-                check_delivery: false,
-            },
-            online,
-        }
+        Member { at: MemberAt { shard: ShardId(0), session: SessionRef { index, generation: 0 } }, online }
     }
 
     fn group(members: &[Member]) -> Group {
-        let mut group = Group::default();
+        let SharedFilter { share, filter } = SharedFilter::new(&Text::try_from("$share/g/t").unwrap()).unwrap();
+        let mut group = Group::new(GroupKey { share: share.unwrap(), filter });
         members.iter().for_each(|member| group.join(*member));
         group
     }

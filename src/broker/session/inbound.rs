@@ -1,10 +1,11 @@
 //! What a client sent and is still owed an answer for.
 
-use crate::broker::effect::Ticket;
+use crate::broker::effect::{CommitOutcome, Ticket};
 use crate::broker::message::Message;
+use crate::broker::reason::Reason;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::protocol::{Packet, PacketId};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// An acknowledgement that waits until what it promises is true.
@@ -21,8 +22,9 @@ pub struct HeldAck {
 /// The receiving side of a session.
 #[derive(Debug, Default)]
 pub struct Inbound {
-    /// QoS 2 messages taken over and not yet released; a PUBLISH with one of these is a repetition. [v5:MQTT-4.3.3-10]
-    pub unreleased: BTreeSet<PacketId>,
+    /// QoS 2 messages taken over and not yet released, each with what its PUBREC waits for; a PUBLISH with one of
+    /// these is a repetition. [v5:MQTT-4.3.3-10]
+    pub unreleased: BTreeMap<PacketId, Option<Ticket>>,
     /// Acknowledgements in the order they are owed, which is the order they are sent in. [v5:MQTT-4.6.0-2] to -4
     held: VecDeque<HeldAck>,
     held_publishes: usize,
@@ -49,11 +51,28 @@ impl Inbound {
         Some(ack)
     }
 
-    /// What the ticket stood for has happened; it may have failed, so the acknowledgement can be changed.
-    pub fn settle(&mut self, ticket: Ticket) -> Option<&mut HeldAck> {
-        let ack = self.held.iter_mut().find(|ack| ack.ticket == Some(ticket))?;
-        ack.ticket = None;
-        Some(ack)
+    /// What the ticket stood for has happened, or has failed: then its message was not taken over, and its
+    /// acknowledgements say so. Whether this connection is owed one.
+    pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome) -> bool {
+        match outcome {
+            CommitOutcome::Stored => {
+                let waiting = self.unreleased.values_mut().find(|waits_for| **waits_for == Some(ticket));
+                if let Some(waits_for) = waiting {
+                    *waits_for = None;
+                }
+            }
+            CommitOutcome::Failed => self.unreleased.retain(|_, waits_for| *waits_for != Some(ticket)),
+        }
+        let mut is_owed = false;
+        // A repetition waits for the same ticket as the first copy.
+        for ack in self.held.iter_mut().filter(|ack| ack.ticket == Some(ticket)) {
+            ack.ticket = None;
+            is_owed = true;
+            if let (Packet::PubAck(ack) | Packet::PubRec(ack), CommitOutcome::Failed) = (&mut ack.packet, outcome) {
+                ack.reason = Reason::StoreFailed.code();
+            }
+        }
+        is_owed
     }
 
     /// Forgets what was owed to a connection that is gone; the client will ask again.
@@ -67,9 +86,15 @@ impl Inbound {
         self.held_publishes.saturating_add(self.unreleased.len())
     }
 
-    /// Acknowledgements of any kind that are held.
-    pub fn held_len(&self) -> usize {
-        self.held.len()
+    /// Acknowledgements that are held and that the receive maximum does not bound.
+    pub fn held_requests(&self) -> usize {
+        self.held.len().saturating_sub(self.unacknowledged())
+    }
+
+    /// The rights changed, so the retained messages that follow held SUBACKs must be asked about one by one.
+    pub fn recheck_retained(&mut self) {
+        let following = self.held.iter_mut().flat_map(|ack| &mut ack.retained);
+        following.for_each(|(_, options)| options.check_delivery = true);
     }
 
     /// Retained messages that follow held SUBACKs.

@@ -40,7 +40,7 @@ pub struct Session {
     pub outbound: Outbound,
     /// What is published if it vanishes.
     pub will: Option<Will>,
-    /// Whether queued messages must be asked about again because the rights changed since.
+    /// Whether messages in flight and queued must be asked about again because the rights may have changed since.
     pub recheck_queue: bool,
 }
 

@@ -34,6 +34,7 @@ impl Shard {
             Err((reason, detail)) => return self.refuse(connecting, reason, detail, effects),
         };
         if let Some(index) = existing {
+            self.catch_up(now, index, effects);
             self.end_connection(now, index, Reason::TakenOver, None, effects);
         }
         let existing = existing.filter(|&index| self.sessions.get(index).is_some());
@@ -56,6 +57,13 @@ impl Shard {
         self.record(index, kind, effects);
         self.tell_groups(index, effects);
         self.pump(now, index, effects);
+    }
+
+    /// What was due for a session before this moment has happened, even if its timer was not looked at yet.
+    fn catch_up(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
+        let Some(at) = self.sessions.get(index).map(|session| session.at) else { return };
+        self.will_due(now, at, effects);
+        self.session_expiry_due(now, at, effects);
     }
 
     /// The will and the existing session of a client that may be let in.
@@ -135,6 +143,8 @@ impl Shard {
         session.address = connecting.address;
         session.will = will;
         session.outbound.begin_connection();
+        // What is in flight was allowed when it was sent; the right may have gone since.
+        session.recheck_queue = true;
         session.live = Some(Live {
             connection: connecting.connection,
             version: connect.version,
@@ -242,12 +252,13 @@ impl Shard {
         let at = session.at;
         let Some(expiry) = session.expiry else { return self.end_session(now, index, reason, effects) };
         self.timers.set(now.after(expiry), Timer::SessionExpiry(at));
-        match session.will.as_ref().map(|will| will.delay) {
+        let delay = session.will.as_ref().map(|will| will.delay);
+        self.tell_groups(index, effects);
+        match delay {
             None => {}
             Some(Duration::ZERO) => self.publish_will(now, index, effects),
             Some(delay) => self.timers.set(now.after(delay), Timer::Will(at)),
         }
-        self.tell_groups(index, effects);
     }
 
     /// The time of a will has come, unless the client came back. [v5:MQTT-3.1.3-9]
@@ -285,14 +296,15 @@ impl Shard {
 
     /// Ends a session and everything in it; a will that waited is published now. [v5:MQTT-3.1.2-10]
     pub(super) fn end_session(&mut self, now: Timestamp, index: u32, reason: Reason, effects: &mut Effects) {
-        self.publish_will(now, index, effects);
-        if self.sessions.get(index).is_some_and(|session| session.expiry.is_some()) {
-            self.record(index, EventKind::SessionEnded { reason }, effects);
-        }
         let Some(session) = self.sessions.get_mut(index) else { return };
-        let subscriptions = std::mem::take(&mut session.subscriptions);
+        let (subscriptions, is_durable) = (std::mem::take(&mut session.subscriptions), session.expiry.is_some());
         for subscription in subscriptions.values() {
             self.remove_subscription(index, &subscription.filter, effects);
+        }
+        // Only now, or a group could choose the dying session to receive its own will.
+        self.publish_will(now, index, effects);
+        if is_durable {
+            self.record(index, EventKind::SessionEnded { reason }, effects);
         }
         if let Some(session) = self.sessions.remove(index) {
             self.by_key.remove(&session.key);
@@ -303,7 +315,7 @@ impl Shard {
     fn publish_will(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(will) = session.will.take() else { return };
-        let message = Arc::new(will.publish(now));
+        let mut message = will.publish(now);
         let verdict = session.rights.verdict(Permission::Publish, &message.topic);
         let topic = message.topic.text().clone();
         let size = u32::try_from(message.payload.len()).unwrap_or(u32::MAX);
@@ -312,6 +324,9 @@ impl Shard {
             let kind = EventKind::PublishRefused { topic, size, reason: Reason::WillNotAllowed, rule };
             return self.record(index, kind, effects);
         }
+        // Nobody is left to be told with 0x97, so whoever is subscribed gets it and nobody later does.
+        message.retain = message.retain && !self.retained_is_full(&message.topic, message.payload.len());
+        let message = Arc::new(message);
         let delivered = self.publish_everywhere(now, &message, None, effects).matched;
         let (qos, retain) = (message.qos, message.retain);
         self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);

@@ -172,11 +172,15 @@ impl Shard {
         self.end_connection(now, index, Reason::of(&violation), Some(violation.to_string()), effects);
     }
 
-    /// Owes the session's client an acknowledgement and sends what may go by now.
+    /// Owes the session's client an acknowledgement and sends what may go by now. Whoever asks for too many at once is
+    /// disconnected.
     pub(super) fn hold(&mut self, now: Timestamp, index: u32, ack: HeldAck, effects: &mut Effects) {
-        if let Some(session) = self.sessions.get_mut(index) {
-            session.inbound.hold(ack);
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if session.inbound.held_requests() >= Limits::MAX_HELD_ACKS {
+            let detail = Some(String::from("too many requests wait for their answer"));
+            return self.end_connection(now, index, Reason::QueueFull, detail, effects);
         }
+        session.inbound.hold(ack);
         self.release_held(now, index, effects);
     }
 
@@ -187,7 +191,9 @@ impl Shard {
             let Some(live) = &session.live else { return };
             let Some(ack) = session.inbound.next_ready() else { break };
             effects.push(Effect::Send { connection: live.connection, packet: ack.packet });
-            for (message, options) in ack.retained {
+            // One that was replaced while the SUBACK waited is left out: the later one was routed as it came.
+            for (message, options) in ack.retained.into_iter().filter(|(message, _)| self.retained.is_current(message))
+            {
                 has_retained = true;
                 session.outbound.push(crate::broker::session::Queued::retained(message, &options));
             }

@@ -4,16 +4,15 @@ use super::core::{Matches, Shard};
 use super::promises::Due;
 use crate::broker::access::Permission;
 use crate::broker::effect::{
-    AliasUse, Delivery, Effect, Effects, PeerFrame, RetainedVersion, ShardId, StoreOp, Ticket,
+    AliasUse, Delivery, Effect, Effects, GroupKey, PeerFrame, RetainedVersion, SessionRef, ShardId, StoreOp, Ticket,
 };
 use crate::broker::event::EventKind;
 use crate::broker::limits::Limits;
 use crate::broker::message::{Message, Origin};
 use crate::broker::reason::Reason;
-use crate::broker::session::{Queued, Session, Stage};
-use crate::broker::subscription::SubscriptionOptions;
+use crate::broker::session::{Live, Queued, Session, Stage};
 use crate::broker::time::Timestamp;
-use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode};
+use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode, SharedFilter};
 use std::sync::Arc;
 
 /// What became of a message.
@@ -153,39 +152,49 @@ impl Shard {
     }
 
     /// Whether the message was published by this session. [v5:MQTT-3.8.3-3]
-    fn is_from(&self, message: &Message, index: u32) -> bool {
+    pub(super) fn is_from(&self, message: &Message, index: u32) -> bool {
         match (&message.origin, self.sessions.get(index)) {
             (Origin::Client(key), Some(session)) => **key == *session.key,
             (Origin::Client(_) | Origin::System, _) => false,
         }
     }
 
-    fn deliver_to_group(&mut self, now: Timestamp, group: u32, message: &Arc<Message>, effects: &mut Effects) {
-        let Some(member) = self.groups.get_mut(group).and_then(crate::broker::routing::Group::choose) else { return };
+    /// Gives a message to one member of a group that this shard keeps.
+    pub(super) fn deliver_to_group(
+        &mut self,
+        now: Timestamp,
+        group: u32,
+        message: &Arc<Message>,
+        effects: &mut Effects,
+    ) {
+        let Some(group) = self.groups.get_mut(group) else { return };
+        let Some(member) = group.choose() else { return };
+        let (group, message, session) = (group.key.clone(), Arc::clone(message), member.at.session);
         if member.at.shard == self.id {
-            if let Some(index) = self.find(member.at.session) {
-                self.deliver(now, index, Queued::live(Arc::clone(message), &member.options), effects);
-            }
-            return;
+            self.deliver_to_member(now, &group, session, &message, effects);
+        } else {
+            let frame = PeerFrame::GroupDelivery { group, member: session, message };
+            effects.push(Effect::Forward { peer: member.at.shard, frame });
         }
-        let frame = PeerFrame::GroupDelivery {
-            member: member.at.session,
-            message: Arc::clone(message),
-            options: member.options,
-        };
-        effects.push(Effect::Forward { peer: member.at.shard, frame });
     }
 
-    /// Delivers to a member of a group that another shard keeps.
+    /// Delivers to a member of a group, which this or another shard keeps, the way it takes part now. Whether it still
+    /// does.
     pub(super) fn deliver_to_member(
         &mut self,
         now: Timestamp,
-        index: u32,
+        group: &GroupKey,
+        member: SessionRef,
         message: &Arc<Message>,
-        options: &SubscriptionOptions,
         effects: &mut Effects,
-    ) {
-        self.deliver(now, index, Queued::live(Arc::clone(message), options), effects);
+    ) -> bool {
+        let Some(index) = self.find(member) else { return false };
+        let Some(session) = self.sessions.get(index) else { return false };
+        let name = SharedFilter { share: Some(group.share.clone()), filter: group.filter.clone() }.to_string();
+        let Some(subscription) = session.subscriptions.get(&name) else { return false };
+        let queued = Queued::live(Arc::clone(message), &subscription.options);
+        self.deliver(now, index, queued, effects);
+        true
     }
 
     /// Sends a message to a session, or queues it.
@@ -274,16 +283,13 @@ impl Shard {
         let Some(live) = session.live.as_mut() else { return };
         let mut delivery = delivery_of(now, &queued);
         delivery.packet_id = (queued.qos > QoS::AtMostOnce).then_some(PacketId::FIRST);
-        let len = delivery.view().encoded_len(live.version);
-        if u32::try_from(len).unwrap_or(u32::MAX) > live.max_packet_size {
+        if !fit(live, &mut delivery) {
             self.dropped(index, &queued.message, Reason::TooLargeForReceiver, effects);
             return;
         }
         if queued.qos > QoS::AtMostOnce {
             delivery.packet_id = Some(session.outbound.send(queued));
         }
-        delivery.alias = live.outbound_aliases.assign(&delivery.message.topic);
-        live.unwritten = live.unwritten.saturating_add(len);
         self.counters.sent = self.counters.sent.saturating_add(1);
         effects.push(Effect::Deliver { connection: live.connection, delivery });
     }
@@ -294,24 +300,25 @@ impl Shard {
         let Some(sent) = session.outbound.next_unsent() else { return };
         let is_forbidden = session.recheck_queue && !may_receive(session, &sent.queued);
         let Some(live) = session.live.as_mut() else { return };
+        let pubrel = Packet::PubRel(PubAck::new(sent.packet_id, ReasonCode::Success));
+        let pubrel = Effect::Send { connection: live.connection, packet: pubrel };
         if sent.stage == Stage::Comp {
-            let packet = Packet::PubRel(PubAck::new(sent.packet_id, ReasonCode::Success));
-            effects.push(Effect::Send { connection: live.connection, packet });
-            return;
+            return effects.push(pubrel);
         }
         let mut delivery = delivery_of(now, &sent.queued);
         delivery.dup = true;
         delivery.packet_id = Some(sent.packet_id);
-        let len = delivery.view().encoded_len(live.version);
-        let is_too_large = u32::try_from(len).unwrap_or(u32::MAX) > live.max_packet_size;
-        if is_too_large || is_forbidden {
-            session.outbound.forget(sent.packet_id);
-            let reason = if is_too_large { Reason::TooLargeForReceiver } else { Reason::Denied };
+        if is_forbidden || !fit(live, &mut delivery) {
+            if session.outbound.receive(sent.packet_id) {
+                // The receiver may hold this identifier of QoS 2, so it is released before it is used again.
+                effects.push(pubrel);
+            } else {
+                session.outbound.forget(sent.packet_id);
+            }
+            let reason = if is_forbidden { Reason::Denied } else { Reason::TooLargeForReceiver };
             self.dropped(index, &sent.queued.message, reason, effects);
             return;
         }
-        delivery.alias = live.outbound_aliases.assign(&delivery.message.topic);
-        live.unwritten = live.unwritten.saturating_add(len);
         effects.push(Effect::Deliver { connection: live.connection, delivery });
     }
 }
@@ -335,6 +342,23 @@ fn may_resend(session: &Session, high_water: usize) -> bool {
         .live
         .as_ref()
         .is_some_and(|live| live.unwritten < high_water && session.outbound.inflight_on_connection() < live.send_quota)
+}
+
+/// Whether a delivery is small enough for its receiver [v5:MQTT-3.1.2-24]; if so it counts as handed over, with an
+/// alias where that keeps it small enough.
+fn fit(live: &mut Live, delivery: &mut Delivery) -> bool {
+    /// The property, and a byte more in each of the two lengths that count it.
+    const ALIAS: usize = 5;
+    let maximum = usize::try_from(live.max_packet_size).unwrap_or(usize::MAX);
+    let len = delivery.view().encoded_len(live.version);
+    if len > maximum {
+        return false;
+    }
+    if len.saturating_add(ALIAS) <= maximum {
+        delivery.alias = live.outbound_aliases.assign(&delivery.message.topic);
+    }
+    live.unwritten = live.unwritten.saturating_add(len);
+    true
 }
 
 fn delivery_of(now: Timestamp, queued: &Queued) -> Delivery {

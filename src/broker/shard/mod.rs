@@ -13,3 +13,6 @@ mod connect;
 mod peers;
 
 pub use self::core::Shard;
+
+#[cfg(test)]
+mod tests;

@@ -3,15 +3,13 @@
 use super::core::Shard;
 use super::promises::{Due, Kept};
 use crate::broker::effect::{
-    CommitId, CommitOutcome, Effect, Effects, GroupKey, PeerFrame, SessionRef, ShardId, Ticket, partition_of_group,
+    CommitId, CommitOutcome, Effect, Effects, GroupKey, PeerFrame, ShardId, Ticket, partition_of_group,
     shard_of_partition,
 };
-use crate::broker::message::Message;
 use crate::broker::routing::{Group, Member, MemberAt};
-use crate::broker::subscription::SubscriptionOptions;
+use crate::broker::session::Subscription;
 use crate::broker::time::Timestamp;
 use crate::protocol::TopicFilter;
-use std::sync::Arc;
 
 impl Shard {
     /// Another shard says something.
@@ -21,18 +19,18 @@ impl Shard {
             PeerFrame::InterestRemoved { filter } => self.trie.change(&filter, |leaf| leaf.remove_peer(peer)),
             PeerFrame::Barrier { ticket } => settled(peer, ticket, CommitOutcome::Stored, effects),
             PeerFrame::Published { message, route, retained, ticket } => {
-                if let Some(version) = retained {
-                    self.retained.apply(&message, version);
-                }
-                if route {
+                // A subscription that the sender does not know of yet was answered with what was retained before, so it
+                // is brought the later message even so.
+                let is_later = retained.is_some_and(|version| self.retained.apply(&message, version));
+                if route || is_later {
                     self.deliver_forwarded(now, &message, effects);
                 }
                 if let Some(ticket) = ticket {
                     settled(peer, ticket, CommitOutcome::Stored, effects);
                 }
             }
-            PeerFrame::GroupJoined { group, member, options, online, ticket } => {
-                let member = Member { at: MemberAt { shard: peer, session: member }, options, online };
+            PeerFrame::GroupJoined { group, member, online, ticket } => {
+                let member = Member { at: MemberAt { shard: peer, session: member }, online };
                 let promise = ticket.map(|ticket| self.promises.open(Due::Peer(peer, ticket)));
                 self.add_member(group, member, effects);
                 if let Some((promise, ticket)) = promise.zip(ticket) {
@@ -45,8 +43,15 @@ impl Shard {
             PeerFrame::GroupLeft { group, member } => {
                 self.remove_member(&group, MemberAt { shard: peer, session: member }, effects);
             }
-            PeerFrame::GroupDelivery { member, message, options } => {
-                self.group_delivery(now, member, &message, options, effects);
+            PeerFrame::GroupDelivery { group, member, message } => {
+                if !self.deliver_to_member(now, &group, member, &message, effects) {
+                    effects.push(Effect::Forward { peer, frame: PeerFrame::GroupRefused { group, message } });
+                }
+            }
+            PeerFrame::GroupRefused { group, message } => {
+                if let Some(&index) = self.groups_by_key.get(&group) {
+                    self.deliver_to_group(now, index, &message, effects);
+                }
             }
             PeerFrame::Settled { ticket, outcome } => {
                 if let Some(kept) = self.promises.settle(ticket, outcome) {
@@ -72,19 +77,6 @@ impl Shard {
         }
     }
 
-    fn group_delivery(
-        &mut self,
-        now: Timestamp,
-        member: SessionRef,
-        message: &Arc<Message>,
-        options: SubscriptionOptions,
-        effects: &mut Effects,
-    ) {
-        if let Some(index) = self.find(member) {
-            self.deliver_to_member(now, index, message, &options, effects);
-        }
-    }
-
     pub(super) fn tell_interest(&self, filter: &TopicFilter, effects: &mut Effects) {
         for peer in self.peers() {
             let frame = PeerFrame::InterestAdded { filter: filter.clone() };
@@ -103,26 +95,19 @@ impl Shard {
         shard_of_partition(partition_of_group(group), self.shards)
     }
 
-    /// A session of this shard joins a group, or changes how it takes part. With a ticket, that waits until it holds.
-    pub(super) fn join_group(
-        &mut self,
-        index: u32,
-        group: GroupKey,
-        options: SubscriptionOptions,
-        ticket: Option<Ticket>,
-        effects: &mut Effects,
-    ) {
+    /// A session of this shard joins a group, or comes and goes as its member. With a ticket, that waits until it holds.
+    pub(super) fn join_group(&mut self, index: u32, group: GroupKey, ticket: Option<Ticket>, effects: &mut Effects) {
         let Some(session) = self.sessions.get(index) else { return };
         let (member, online) = (session.at, session.live.is_some());
         let owner = self.owner_of(&group);
         if owner == self.id {
             let at = MemberAt { shard: self.id, session: member };
-            return self.add_member(group, Member { at, options, online }, effects);
+            return self.add_member(group, Member { at, online }, effects);
         }
         if let Some(ticket) = ticket {
             self.promises.wait_for_one(ticket);
         }
-        let frame = PeerFrame::GroupJoined { group, member, options, online, ticket };
+        let frame = PeerFrame::GroupJoined { group, member, online, ticket };
         effects.push(Effect::Forward { peer: owner, frame });
     }
 
@@ -140,16 +125,13 @@ impl Shard {
     /// Tells the groups of a session whether it is connected.
     pub(super) fn tell_groups(&mut self, index: u32, effects: &mut Effects) {
         let Some(session) = self.sessions.get(index) else { return };
-        let shared: Vec<_> = session
-            .subscriptions
-            .values()
-            .filter_map(|subscription| {
-                let share = subscription.filter.share.clone()?;
-                Some((GroupKey { share, filter: subscription.filter.filter.clone() }, subscription.options))
-            })
-            .collect();
-        for (group, options) in shared {
-            self.join_group(index, group, options, None, effects);
+        let group_of = |subscription: &Subscription| {
+            let share = subscription.filter.share.clone()?;
+            Some(GroupKey { share, filter: subscription.filter.filter.clone() })
+        };
+        let groups: Vec<_> = session.subscriptions.values().filter_map(group_of).collect();
+        for group in groups {
+            self.join_group(index, group, None, effects);
         }
     }
 
@@ -160,7 +142,7 @@ impl Shard {
             }
             return;
         }
-        let at = self.groups.insert_with(|_| Group::default());
+        let at = self.groups.insert_with(|_| Group::new(key.clone()));
         if let Some(group) = self.groups.get_mut(at.index) {
             group.join(member);
         }

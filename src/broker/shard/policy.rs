@@ -19,13 +19,13 @@ impl Shard {
         self.policy = policy;
         for index in self.sessions.indexes() {
             match self.standing(index) {
-                Standing::Good => self.renew_rights(index, effects),
+                Standing::Good => self.renew_rights(index),
                 Standing::Disabled => {
-                    self.renew_rights(index, effects);
+                    self.renew_rights(index);
                     self.end_connection(now, index, Reason::UserDisabled, None, effects);
                 }
                 Standing::Removed => {
-                    self.renew_rights(index, effects);
+                    self.renew_rights(index);
                     self.end_connection(now, index, Reason::UserRemoved, None, effects);
                     if self.sessions.get(index).is_some() {
                         self.end_session(now, index, Reason::UserRemoved, effects);
@@ -48,10 +48,11 @@ impl Shard {
 
     /// Gives a session the rights of the policy of the moment. Its subscriptions stay, so that they work again when the
     /// right comes back; what they bring is asked about message by message wherever the right is no longer whole.
-    fn renew_rights(&mut self, index: u32, effects: &mut Effects) {
+    fn renew_rights(&mut self, index: u32) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         session.rights = self.policy.rights(&session.key.principal, &session.key.client_id);
         session.recheck_queue = true;
+        session.inbound.recheck_retained();
         let mut changed = Vec::new();
         for subscription in session.subscriptions.values_mut() {
             let filter = &subscription.filter.filter;
@@ -59,11 +60,12 @@ impl Shard {
                 !session.rights.subscribe_verdict(filter).is_allowed() || session.rights.must_check_delivery(filter);
             if subscription.options.check_delivery != check {
                 subscription.options.check_delivery = check;
-                changed.push((subscription.filter.clone(), subscription.options));
+                changed.extend(subscription.filter.share.is_none().then(|| subscription.clone()));
             }
         }
-        for (filter, options) in changed {
-            self.add_subscription(index, &filter, options, None, effects);
+        // A shared subscription is asked for its options when a message comes, so only the tree has to be told.
+        for subscription in changed {
+            self.trie.change(&subscription.filter.filter, |leaf| leaf.set_session(index, subscription.options));
         }
     }
 }

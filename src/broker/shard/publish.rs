@@ -13,6 +13,7 @@ use crate::broker::time::Timestamp;
 use crate::protocol::{
     Packet, PacketId, PubAck, PubAckProperties, Publish, QoS, ReasonCode, Text, TopicName, Violation,
 };
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 impl Shard {
@@ -22,16 +23,19 @@ impl Shard {
             Ok(topic) => topic,
             Err(violation) => return self.violated(now, index, violation, effects),
         };
-        if publish.qos == QoS::ExactlyOnce && !self.is_first_of_its_id(index, publish.packet_id) {
-            let packet_id = publish.packet_id.unwrap_or(PacketId::FIRST);
+        if let Some((packet_id, ticket)) = self.repeated(index, &publish) {
+            // The first copy may still be on its way to the disk, so the repetition waits for it, too.
             let packet = Packet::PubRec(PubAck::new(packet_id, ReasonCode::Success));
-            return self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects);
+            return self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
         }
         self.counters.received = self.counters.received.saturating_add(1);
         let Some(session) = self.sessions.get(index) else { return };
         let verdict = session.rights.verdict(Permission::Publish, &topic);
         let refusal = match verdict {
-            Verdict::Allowed(_) => self.retained_is_full(&publish, &topic).then_some((Reason::TooManyRetained, None)),
+            Verdict::Allowed(_) if publish.retain && self.retained_is_full(&topic, publish.payload.len()) => {
+                Some((Reason::TooManyRetained, None))
+            }
+            Verdict::Allowed(_) => None,
             Verdict::Denied(rule) => Some((verdict.reason(), Some(rule))),
             Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => Some((verdict.reason(), None)),
         };
@@ -43,31 +47,40 @@ impl Shard {
 
     /// The topic of a message that may come now.
     fn admit(&mut self, index: u32, publish: &Publish) -> Result<TopicName, Violation> {
-        let maximum = self.limits.receive_maximum;
         let Some(session) = self.sessions.get_mut(index) else { return Err(Violation::TopicMissing) };
+        let Some(live) = session.live.as_mut() else { return Err(Violation::TopicMissing) };
+        // Before 5.0 a client is not told of a maximum, so its 65,535 identifiers are the bound.
+        let maximum = if live.version.has_properties() { self.limits.receive_maximum } else { u16::MAX };
         if !publish.properties.subscription_ids.is_empty() {
             return Err(Violation::SubscriptionIdFromClient);
         }
-        let is_repeated = publish.packet_id.is_some_and(|id| session.inbound.unreleased.contains(&id));
+        let is_repeated = publish.qos == QoS::ExactlyOnce
+            && publish.packet_id.is_some_and(|id| session.inbound.unreleased.contains_key(&id));
         if publish.qos > QoS::AtMostOnce && !is_repeated && session.inbound.unacknowledged() >= usize::from(maximum) {
             return Err(Violation::ReceiveMaximumExceeded(maximum));
         }
-        let Some(live) = session.live.as_mut() else { return Err(Violation::TopicMissing) };
         live.inbound_aliases.resolve(&publish.topic, publish.properties.topic_alias)
     }
 
-    /// Whether a QoS 2 message has not been taken over before; it counts as taken from now on.
-    fn is_first_of_its_id(&mut self, index: u32, packet_id: Option<PacketId>) -> bool {
-        let session = self.sessions.get_mut(index);
-        session.zip(packet_id).is_some_and(|(session, id)| session.inbound.unreleased.insert(id))
+    /// The identifier of a QoS 2 message that was taken over before, with what its acknowledgement waits for. A new
+    /// one counts as taken from now on.
+    fn repeated(&mut self, index: u32, publish: &Publish) -> Option<(PacketId, Option<Ticket>)> {
+        let packet_id = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)?;
+        match self.sessions.get_mut(index)?.inbound.unreleased.entry(packet_id) {
+            Entry::Occupied(taken) => Some((packet_id, *taken.get())),
+            Entry::Vacant(place) => {
+                place.insert(None);
+                None
+            }
+        }
     }
 
-    fn retained_is_full(&self, publish: &Publish, topic: &TopicName) -> bool {
-        publish.retain
-            && !publish.payload.is_empty()
+    /// Whether a message for this topic would be one retained message too many.
+    pub(super) fn retained_is_full(&self, topic: &TopicName, payload_len: usize) -> bool {
+        payload_len > 0
             && self.retained.get(topic).is_none()
             && (self.retained.len() >= self.limits.max_retained_messages
-                || self.retained.bytes().saturating_add(publish.payload.len()) > self.limits.max_retained_bytes)
+                || self.retained.bytes().saturating_add(payload_len) > self.limits.max_retained_bytes)
     }
 
     fn accept_publish(
@@ -119,6 +132,9 @@ impl Shard {
             if routed.matched == 0 && speaks { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
         let ack = PubAck::new(packet_id, reason);
         let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+        if let Some(session) = self.sessions.get_mut(index).filter(|_| qos == QoS::ExactlyOnce) {
+            session.inbound.unreleased.insert(packet_id, routed.ticket);
+        }
         self.hold(now, index, HeldAck { packet, ticket: routed.ticket, retained: Vec::new() }, effects);
     }
 
@@ -154,7 +170,7 @@ impl Shard {
     /// PUBREL: the client will not send the message again. [v5:MQTT-4.3.3-11]
     pub(super) fn pubrel(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        let known = session.inbound.unreleased.remove(&ack.packet_id);
+        let known = session.inbound.unreleased.remove(&ack.packet_id).is_some();
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         let packet = Packet::PubComp(PubAck::new(ack.packet_id, reason));
         self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects);
@@ -202,21 +218,13 @@ impl Shard {
     ) {
         let Some(index) = self.find(at) else { return };
         let Some(session) = self.sessions.get_mut(index) else { return };
-        let Some(ack) = session.inbound.settle(ticket) else { return };
-        match outcome {
-            CommitOutcome::Stored => {}
-            CommitOutcome::Failed => {
-                let speaks = session.live.as_ref().is_some_and(|live| live.version.has_properties());
-                if !speaks {
-                    // Before 5.0 there is no way to say no, so the client must find out by connecting again.
-                    return self.end_connection(now, index, Reason::StoreFailed, None, effects);
-                }
-                if let Packet::PubAck(ack) | Packet::PubRec(ack) = &mut ack.packet {
-                    ack.reason = Reason::StoreFailed.code();
-                    let packet_id = ack.packet_id;
-                    session.inbound.unreleased.remove(&packet_id);
-                }
-            }
+        if !session.inbound.settle(ticket, outcome) {
+            return;
+        }
+        let speaks = session.live.as_ref().is_some_and(|live| live.version.has_properties());
+        if outcome == CommitOutcome::Failed && !speaks {
+            // Before 5.0 there is no way to say no, so the client must find out by connecting again.
+            return self.end_connection(now, index, Reason::StoreFailed, None, effects);
         }
         self.release_held(now, index, effects);
     }

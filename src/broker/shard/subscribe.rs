@@ -30,10 +30,6 @@ impl Shard {
             return self.violated(now, index, Violation::SharedNoLocal, effects);
         }
         let Some(session) = self.sessions.get(index) else { return };
-        if session.inbound.held_len() >= Limits::MAX_HELD_ACKS {
-            let detail = Some(String::from("too many requests wait for their answer"));
-            return self.end_connection(now, index, Reason::QueueFull, detail, effects);
-        }
         let ticket = self.promises.open(Due::Session(session.at));
         let mut following = Following::new();
         let mut reasons = Vec::with_capacity(subscribe.requests.len());
@@ -103,7 +99,7 @@ impl Shard {
             (None, RetainHandling::SendIfNew) if is_new => self.retained_for(now, index, &filter.filter, &options)?,
             (Some(_), _) | (None, RetainHandling::SendIfNew | RetainHandling::DoNotSend) => Following::new(),
         };
-        self.add_subscription(index, &filter, options, Some(ticket), effects);
+        self.add_subscription(index, &filter, options, ticket, effects);
         if let Some(session) = self.sessions.get_mut(index) {
             session.subscriptions.insert(name, Subscription { filter, options });
         }
@@ -125,7 +121,8 @@ impl Shard {
             .saturating_sub(session.outbound.queued_retained())
             .saturating_sub(session.inbound.retained_waiting());
         for kept in self.retained.matching(filter, now) {
-            if !sources.may_still_publish(&kept.message) {
+            let is_own = options.no_local && self.is_from(&kept.message, index);
+            if is_own || !sources.may_still_publish(&kept.message) {
                 continue;
             }
             if following.len() >= room {
@@ -137,17 +134,17 @@ impl Shard {
     }
 
     /// Puts a subscription into the tree, or into its group.
-    pub(super) fn add_subscription(
+    fn add_subscription(
         &mut self,
         index: u32,
         filter: &SharedFilter,
         options: SubscriptionOptions,
-        ticket: Option<Ticket>,
+        ticket: Ticket,
         effects: &mut Effects,
     ) {
         if let Some(share) = &filter.share {
             let group = GroupKey { share: share.clone(), filter: filter.filter.clone() };
-            return self.join_group(index, group, options, ticket, effects);
+            return self.join_group(index, group, Some(ticket), effects);
         }
         let was_wanted = self.trie.change(&filter.filter, |leaf| {
             let was_wanted = leaf.is_wanted_here();

@@ -108,3 +108,18 @@ fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_takes_its_own_protocol_only() {
+        let kinds = [TransportKind::Tcp, TransportKind::Tls, TransportKind::WebSocket, TransportKind::SecureWebSocket];
+        for (kind, own) in kinds.into_iter().zip([Spoken::Mqtt, Spoken::Tls, Spoken::Http, Spoken::Tls]) {
+            for spoken in [Spoken::Mqtt, Spoken::Tls, Spoken::Http] {
+                assert_eq!(expect(kind, spoken).is_ok(), spoken == own, "{kind:?} {spoken:?}");
+            }
+        }
+    }
+}

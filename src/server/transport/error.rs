@@ -1,12 +1,13 @@
 //! What can go wrong between an accepted socket and the first byte of MQTT, in words for the log.
 
 use super::kind::TransportKind;
-use crate::auth::{AuthError, CertificateProblem};
+use crate::auth::CertificateProblem;
 use crate::broker::Reason;
+use crate::store::StoreError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use tokio_rustls::rustls::{self, AlertDescription, CertificateError, PeerIncompatible, PeerMisbehaved};
+use tokio_rustls::rustls::{self, AlertDescription, CertificateError, PeerIncompatible};
 
 /// Why a connection did not get as far as MQTT.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +102,8 @@ pub enum TlsProblem {
     /// The peer gave up for another reason.
     #[error("the peer gave up ({0:?})")]
     PeerGaveUp(AlertDescription),
-    /// Only TLS 1.1 or older.
-    #[error("the peer speaks neither TLS 1.3 nor 1.2")]
+    /// TLS 1.1 or older, or 1.2 where 1.3 is the minimum.
+    #[error("the peer speaks only TLS versions that are too old")]
     NoCommonVersion,
     /// No common cipher suite, group or signature scheme.
     #[error("the peer offers no cipher suite, key exchange or signature that this broker uses ({0:?})")]
@@ -148,13 +149,14 @@ impl TlsProblem {
             },
             rustls::Error::NoApplicationProtocol => Self::NoCommonApplication,
             rustls::Error::NoCertificatesPresented => Self::CertificateMissing,
+            // TLS 1.1 and older do not have the last of these extensions.
             rustls::Error::PeerIncompatible(
                 PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
                 | PeerIncompatible::ServerDoesNotSupportTls12Or13
-                | PeerIncompatible::SupportedVersionsExtensionRequired,
-            )
-            | rustls::Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite) => Self::NoCommonVersion,
+                | PeerIncompatible::SupportedVersionsExtensionRequired
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
+            ) => Self::NoCommonVersion,
             rustls::Error::PeerIncompatible(incompatible) => Self::NothingInCommon(incompatible),
             rustls::Error::InvalidCertificate(problem) => Self::of_certificate(problem),
             other => Self::Misbehaved(other),
@@ -213,7 +215,7 @@ pub enum TlsSettingsError {
     },
     /// The private key's file.
     #[error(transparent)]
-    Key(#[from] AuthError),
+    Key(#[from] StoreError),
     /// Not what it should be.
     #[error("{path} holds no {expected} in PEM")]
     NotPem {

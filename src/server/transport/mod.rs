@@ -14,3 +14,6 @@ pub use kind::TransportKind;
 pub use socket::Socket;
 pub use stream::Transport;
 pub use tls::{Application, ClientCertificates, TlsFiles, TlsOptions, TlsSettings};
+
+#[cfg(test)]
+mod tests;

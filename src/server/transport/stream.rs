@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 /// A connection after its handshakes: bytes of MQTT come out of it and go into it.
@@ -82,9 +82,22 @@ impl Transport {
         // Whatever goes wrong with a farewell, the connection is over.
         let _ = tokio::time::timeout(grace, async {
             self.flush().await?;
-            self.shutdown().await
+            self.shutdown().await?;
+            self.drain().await
         })
         .await;
+    }
+
+    /// Reads what the peer still sends until it closes, too. A socket that is closed with bytes unread resets the
+    /// connection, and a reset can overtake our last packet, which says why.
+    async fn drain(&mut self) -> io::Result<()> {
+        let mut bytes = [0; 1024];
+        for _ in 0..MAX_DRAINED_READS {
+            if self.read(&mut bytes).await? == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn socket(&self) -> &Socket {
@@ -114,6 +127,9 @@ impl Transport {
         }
     }
 }
+
+/// Of 1 KiB each: a peer that goes on sending is left to its reset then.
+const MAX_DRAINED_READS: usize = 256;
 
 /// Whatever can be read and written.
 trait Stream: AsyncRead + AsyncWrite + Unpin {}

@@ -1,7 +1,8 @@
 //! What a TLS listener offers and demands, read from files and read again while it serves.
 
 use super::error::TlsSettingsError;
-use crate::auth::read_key_file;
+use crate::config::TlsVersion;
+use crate::store::PrivateFile;
 use arc_swap::ArcSwap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub struct TlsOptions {
     pub client_certificates: ClientCertificates,
     /// What is spoken inside.
     pub application: Application,
+    /// The oldest version that clients may speak.
+    pub minimum_version: TlsVersion,
 }
 
 /// A TLS listener's settings, in force and renewable.
@@ -93,10 +96,14 @@ fn build(options: &TlsOptions) -> Result<ServerConfig, TlsSettingsError> {
     let TlsFiles { certificate, key, client_ca: _, revocations: _ } = &options.files;
     let provider = Arc::new(provider());
     let chain = read_certificates(certificate)?;
-    let private = PrivateKeyDer::from_pem_slice(&read_key_file(key)?)
+    let private = PrivateKeyDer::from_pem_slice(&PrivateFile::read(key, MAX_KEY_FILE)?)
         .map_err(|_| TlsSettingsError::NotPem { path: key.clone(), expected: "private key" })?;
+    let versions: &[_] = match options.minimum_version {
+        TlsVersion::V1_2 => &[&TLS13, &TLS12],
+        TlsVersion::V1_3 => &[&TLS13],
+    };
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_protocol_versions(versions)?
         .with_client_cert_verifier(client_verifier(options, provider)?)
         .with_single_cert(chain, private)
         .map_err(|source| TlsSettingsError::Pair { certificate: certificate.clone(), key: key.clone(), source })?;
@@ -141,7 +148,7 @@ fn client_verifier(
     }
     let mut revocations = Vec::new();
     for path in &options.files.revocations {
-        revocations.extend(read_pem::<CertificateRevocationListDer<'static>>(path, "revocation list")?);
+        revocations.extend(read_revocations(path)?);
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
         .with_crls(revocations)
@@ -154,13 +161,25 @@ fn client_verifier(
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSettingsError> {
-    read_pem(path, "certificate")
+    pem_items(&read(path)?, path, "certificate")
 }
 
-/// All items of one kind in a PEM file; at least one.
-fn read_pem<Item: PemObject>(path: &Path, expected: &'static str) -> Result<Vec<Item>, TlsSettingsError> {
-    let pem = std::fs::read(path).map_err(|source| TlsSettingsError::Unreadable { path: path.into(), source })?;
-    match Item::pem_slice_iter(&pem).collect::<Result<Vec<Item>, _>>() {
+/// Revocation lists come in PEM, and from many authorities as the bare list.
+fn read_revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsSettingsError> {
+    let bytes = read(path)?;
+    if bytes.first() == Some(&DER_SEQUENCE) {
+        return Ok(vec![bytes.into()]);
+    }
+    pem_items(&bytes, path, "revocation list")
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsSettingsError> {
+    std::fs::read(path).map_err(|source| TlsSettingsError::Unreadable { path: path.into(), source })
+}
+
+/// All items of one kind in PEM; at least one.
+fn pem_items<Item: PemObject>(pem: &[u8], path: &Path, expected: &'static str) -> Result<Vec<Item>, TlsSettingsError> {
+    match Item::pem_slice_iter(pem).collect::<Result<Vec<Item>, _>>() {
         Ok(items) if !items.is_empty() => Ok(items),
         _ => Err(TlsSettingsError::NotPem { path: path.into(), expected }),
     }
@@ -174,6 +193,12 @@ impl Application {
         }
     }
 }
+
+/// What every structure in DER begins with, and nothing in PEM.
+const DER_SEQUENCE: u8 = 0x30;
+
+/// No key is longer: RSA of 16,384 bits takes 13 KB in PEM.
+const MAX_KEY_FILE: u64 = 64 * 1024;
 
 /// TLS 1.2 clients without tickets resume from memory: about 1 KB each.
 const SESSIONS: usize = 1024;

@@ -1,0 +1,15 @@
+//! Stories about one shard, and about two or three that talk to each other.
+//!
+//! `stage` has the broker that the stories are told with: what a client hears is written as short lines, so that a
+//! whole exchange can be compared at once.
+
+mod stage;
+
+mod sessions;
+mod wills;
+mod qos;
+mod subscriptions;
+mod retained;
+mod shards;
+mod limits;
+mod rights;
