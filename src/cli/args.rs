@@ -1,8 +1,11 @@
 //! The tree of commands.
 
+use super::acl::AclCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
+use super::logs::LogsCommand;
 use super::serve::ServeCommand;
+use super::user::UserCommand;
 use crate::config::ListenUrl;
 use clap::{Parser, Subcommand};
 
@@ -24,6 +27,12 @@ pub struct Arguments {
 pub enum Command {
     /// Run the broker
     Serve(ServeCommand),
+    /// Add, change, list and remove users
+    User(UserCommand),
+    /// Add, list, remove and try out the rules of access
+    Acl(AclCommand),
+    /// Show what happened: logins, subscriptions, messages, administration
+    Logs(LogsCommand),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -33,6 +42,7 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
+            Self::User(_) | Self::Acl(_) | Self::Logs(_) => &[],
             Self::Config(command) => command.listen(),
         }
     }
