@@ -1,7 +1,10 @@
 //! The tree of commands.
 
+use super::acl::AclCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
+use super::logs::LogsCommand;
+use super::user::UserCommand;
 use crate::config::ListenUrl;
 use clap::{Parser, Subcommand};
 
@@ -21,6 +24,12 @@ pub struct Arguments {
 /// What to do: each command is one file with its arguments, its help and its `run`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Add, change, list and remove users
+    User(UserCommand),
+    /// Add, list, remove and try out the rules of access
+    Acl(AclCommand),
+    /// Show what happened: logins, subscriptions, messages, administration
+    Logs(LogsCommand),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -29,6 +38,7 @@ impl Command {
     /// The listeners named on the command line, which replace the configured ones.
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
+            Self::User(_) | Self::Acl(_) | Self::Logs(_) => &[],
             Self::Config(command) => command.listen(),
         }
     }

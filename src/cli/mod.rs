@@ -4,8 +4,15 @@
 
 mod error;
 mod output;
+mod remedy;
 mod context;
+#[expect(dead_code, reason = "`serve` says what was made")]
+mod database;
+mod administration;
 mod config;
+mod user;
+mod acl;
+mod logs;
 mod args;
 mod run;
 

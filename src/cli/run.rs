@@ -41,6 +41,9 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
 
 async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
+        Command::User(command) => command.run(context).await,
+        Command::Acl(command) => command.run(context).await,
+        Command::Logs(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
     }
 }
