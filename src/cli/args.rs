@@ -1,6 +1,7 @@
 //! The tree of commands.
 
 use super::acl::AclCommand;
+use super::cert::CertCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
 use super::logs::LogsCommand;
@@ -30,6 +31,8 @@ pub enum Command {
     Acl(AclCommand),
     /// Show what happened: logins, subscriptions, messages, administration
     Logs(LogsCommand),
+    /// Make and list certificates: the authority's, the broker's and those of clients
+    Cert(CertCommand),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -38,7 +41,7 @@ impl Command {
     /// The listeners named on the command line, which replace the configured ones.
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
-            Self::User(_) | Self::Acl(_) | Self::Logs(_) => &[],
+            Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
         }
     }

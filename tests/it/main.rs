@@ -10,3 +10,4 @@
 
 mod cli_config;
 mod cli_store;
+mod cli_cert;
