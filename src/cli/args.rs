@@ -1,6 +1,7 @@
 //! The tree of commands.
 
 use super::acl::AclCommand;
+use super::cert::CertCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
 use super::logs::LogsCommand;
@@ -33,6 +34,8 @@ pub enum Command {
     Acl(AclCommand),
     /// Show what happened: logins, subscriptions, messages, administration
     Logs(LogsCommand),
+    /// Make and list certificates: the authority's, the broker's and those of clients
+    Cert(CertCommand),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -42,7 +45,7 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
-            Self::User(_) | Self::Acl(_) | Self::Logs(_) => &[],
+            Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
         }
     }

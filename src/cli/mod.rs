@@ -13,6 +13,7 @@ mod serve;
 mod user;
 mod acl;
 mod logs;
+mod cert;
 mod args;
 mod run;
 

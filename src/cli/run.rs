@@ -45,6 +45,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::User(command) => command.run(context).await,
         Command::Acl(command) => command.run(context).await,
         Command::Logs(command) => command.run(context).await,
+        Command::Cert(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
     }
 }

@@ -26,3 +26,5 @@ mod interop;
 mod journey;
 mod sealed;
 mod stress;
+mod cli_cert;
+mod fuzz_corpus;
