@@ -7,8 +7,13 @@ mod output;
 mod remedy;
 mod context;
 mod database;
+mod administration;
 mod config;
 mod serve;
+mod user;
+mod acl;
+mod logs;
+mod cert;
 mod args;
 mod run;
 

@@ -14,6 +14,7 @@
 #[macro_use]
 mod support;
 mod cli_config;
+mod cli_store;
 mod v5;
 mod v311;
 mod v31;
@@ -25,3 +26,5 @@ mod interop;
 mod journey;
 mod sealed;
 mod stress;
+mod cli_cert;
+mod fuzz_corpus;
