@@ -1,6 +1,7 @@
 //! From a message to the connections of those who want it.
 
 use super::core::{Matches, Shard};
+use super::policy::Sources;
 use super::promises::Due;
 use crate::broker::access::Permission;
 use crate::broker::effect::{
@@ -265,7 +266,11 @@ impl Shard {
                 return;
             }
             let Some(queued) = session.outbound.pop() else { return };
-            if (queued.check_delivery || session.recheck_queue) && !may_receive(session, &queued) {
+            let must_ask = queued.check_delivery || session.recheck_queue;
+            let has_lost_its_source = session.recheck_queue
+                && queued.is_retained
+                && !Sources::new(&self.policy).may_still_publish(&queued.message);
+            if has_lost_its_source || (must_ask && !may_receive(session, &queued)) {
                 self.counters.drop(Reason::Denied);
                 continue;
             }

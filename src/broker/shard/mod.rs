@@ -5,12 +5,12 @@
 mod promises;
 mod timers;
 mod core;
+mod policy;
 mod deliver;
 mod publish;
 mod subscribe;
 mod connect;
 mod peers;
-mod policy;
 
 pub use self::core::Shard;
 
