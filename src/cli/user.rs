@@ -2,6 +2,7 @@
 
 use super::administration::{existing_database, record, rule_in_words};
 use super::context::Context;
+use super::database::open;
 use super::error::CliError;
 use super::output::Format;
 use crate::audit::time;
@@ -102,7 +103,11 @@ struct PasswordSource {
 impl UserCommand {
     /// Does what was asked for.
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
-        let database = existing_database(context).await?;
+        let database = match self.action {
+            // The first user may come before the first start.
+            UserAction::Add { .. } => open(context).await?.database,
+            _ => existing_database(context).await?,
+        };
         let now = UnixMillis::now();
         match self.action {
             UserAction::Add { name, role, source, no_password } => {

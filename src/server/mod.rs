@@ -22,4 +22,5 @@ mod lock;
 mod run;
 
 pub use error::ServerError;
+pub use lock::FolderLock;
 pub use run::{Broker, OpenListener};
