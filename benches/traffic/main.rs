@@ -23,7 +23,7 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 struct Options {
     /// Messages of one run of a pair
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 500_000)]
     messages: u32,
     /// Bytes of a payload
     #[arg(long, default_value_t = 64)]

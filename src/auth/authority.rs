@@ -318,7 +318,9 @@ impl Pem {
 
     fn days_left(&self, now: SystemTime) -> Result<i64, AuthError> {
         let left = self.parse()?.validity().not_after.timestamp() - unix_seconds(now);
-        Ok(left.div_euclid(SECONDS_PER_DAY))
+        // A day that has begun counts until it is over, and one that is over counts against the certificate.
+        let begun = i64::from(left > 0 && left % SECONDS_PER_DAY > 0);
+        Ok(left.div_euclid(SECONDS_PER_DAY) + begun)
     }
 
     /// The alternative names, as they are typed.

@@ -75,7 +75,7 @@ pub enum AuthError {
         key: PathBuf,
     },
     /// The CA has ended.
-    #[error("the CA in {path} has expired; move the folder away to begin with a new one")]
+    #[error("the CA in {path} has expired")]
     AuthorityExpired {
         /// Its certificate.
         path: PathBuf,

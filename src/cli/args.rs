@@ -1,10 +1,14 @@
 //! The tree of commands.
 
+use super::acl::AclCommand;
+use super::cert::CertCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
+use super::logs::LogsCommand;
 use super::publish::PublishCommand;
 use super::serve::ServeCommand;
 use super::subscribe::SubscribeCommand;
+use super::user::UserCommand;
 use crate::config::ListenUrl;
 use clap::{Parser, Subcommand};
 
@@ -26,6 +30,14 @@ pub struct Arguments {
 pub enum Command {
     /// Run the broker
     Serve(ServeCommand),
+    /// Add, change, list and remove users
+    User(UserCommand),
+    /// Add, list, remove and try out the rules of access
+    Acl(AclCommand),
+    /// Show what happened: logins, subscriptions, messages, administration
+    Logs(LogsCommand),
+    /// Make and list certificates: the authority's, the broker's and those of clients
+    Cert(CertCommand),
     /// Publish messages
     #[command(name = "pub", alias = "publish")]
     Publish(PublishCommand),
@@ -41,6 +53,7 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
+            Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
             Self::Publish(_) | Self::Subscribe(_) => &[],
         }

@@ -175,7 +175,7 @@ impl<'a> Publisher<'a> {
     fn interrupted(&self) -> CliError {
         let open = self.open.len();
         CliError::failed(
-            format_args!("interrupted: {} messages were sent, and {open} of them not answered", self.sent),
+            format_args!("interrupted: messages sent {}, not answered {open}", self.sent),
             "publish again what must arrive",
         )
     }

@@ -25,7 +25,32 @@ impl From<StoreError> for CliError {
 
 impl From<AuthError> for CliError {
     fn from(error: AuthError) -> Self {
-        Self::failed(error, "put this right and try again")
+        match &error {
+            AuthError::NoAuthority { .. } => Self::failed(
+                &error,
+                "bring the key back for this, or, if there is no authority yet: securemq cert init",
+            ),
+            AuthError::AuthorityExpired { .. } => Self::failed(
+                &error,
+                "move the folder away and make a new authority: securemq cert init; then give clients its certificate",
+            ),
+            AuthError::NotAPair { .. } => Self::failed(&error, "bring back the file that belongs to the other one"),
+            AuthError::HostName(_) => {
+                Self::usage(&error, "give names like broker.example.com or addresses like 192.0.2.7")
+            }
+            AuthError::Days { .. } => Self::usage(&error, "give another number with --days"),
+            AuthError::Randomness
+            | AuthError::PasswordCost { .. }
+            | AuthError::StoredHash
+            | AuthError::Hash(_)
+            | AuthError::Thread(_)
+            | AuthError::Unreadable { .. }
+            | AuthError::Unwritable { .. }
+            | AuthError::Key(_)
+            | AuthError::NoCertificate { .. }
+            | AuthError::NoKey { .. }
+            | AuthError::Issue(_) => Self::failed(&error, "put this right and try again"),
+        }
     }
 }
 

@@ -180,7 +180,8 @@ impl Front {
             return Refused { told: reason, logged: Reason::ForeignProtocol, detail };
         }
         if let Some(version) = version_to_answer_in(bytes) {
-            self.refuse(transport, version, reason, true).await;
+            // Whether such a client knows properties is unknown, so it gets none.
+            self.refuse(transport, version, reason, false).await;
         }
         Refused { told: reason, logged: reason, detail: Some(violation.to_string()) }
     }

@@ -2,9 +2,10 @@
 
 use super::admitted::Admitted;
 use crate::broker::{CommitId, CommitOutcome, PeerFrame, Policy, ShardId};
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// Something for a worker.
 pub enum Mail {
@@ -25,7 +26,12 @@ pub enum Mail {
         outcome: CommitOutcome,
     },
     /// Users, roles or rules changed.
-    Policy(Arc<Policy>),
+    Policy {
+        /// What holds now.
+        policy: Arc<Policy>,
+        /// Dropped once it does.
+        applied: mpsc::Sender<Infallible>,
+    },
     /// The broker stops.
     ShutDown,
 }

@@ -4,9 +4,9 @@
 //! it is; then the connection moves to the worker that owns its session and lives there as one task. What the tasks of a
 //! worker share is its world; what leaves a worker goes by mail.
 
+pub mod transport;
 mod error;
 mod clock;
-pub mod transport;
 mod admitted;
 mod mailbox;
 mod outbox;
@@ -22,4 +22,5 @@ mod lock;
 mod run;
 
 pub use error::ServerError;
+pub use lock::FolderLock;
 pub use run::{Broker, OpenListener};

@@ -75,7 +75,7 @@ impl Broker {
         own: &TlsFolder,
         version: &str,
     ) -> Result<Self, ServerError> {
-        let lock = FolderLock::take(&config.data_dir)?;
+        let lock = FolderLock::take(&config.data_dir).await?;
         let clock = Clock::start();
         let directory = database.directory().await?;
         if let Some(role) = &config.auth.anonymous_role
@@ -113,6 +113,7 @@ impl Broker {
             stop: stop.clone(),
         };
         let workers = start_workers(&beginning)?;
+        database.put_in_force(directory.generation).await?;
         tokio::spawn(watch_directory(
             database.clone(),
             directory.generation,

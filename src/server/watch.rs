@@ -3,10 +3,12 @@
 use super::mailbox::Mail;
 use super::post::Post;
 use crate::auth::{self, Account, Authenticator, Fingerprint};
+use crate::broker::Policy;
 use crate::store::{Database, Directory, StoreError};
 use secrecy::ExposeSecret;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How often the store is asked for its generation: one indexed read, some ten microseconds.
@@ -40,15 +42,27 @@ pub async fn watch_directory(
             Ok(Some(directory)) => {
                 generation = directory.generation;
                 authenticator.replace_directory(accounts(&directory));
-                let policy = Arc::new(directory.policy());
-                for worker in 0..post.mailboxes.len() {
-                    post.mail(worker, Mail::Policy(Arc::clone(&policy)));
+                apply(Arc::new(directory.policy()), &post).await;
+                // Somebody waits for this, but for no longer than the command does; the next change says it again.
+                if let Err(error) = database.put_in_force(generation).await {
+                    tracing::error!(%error, "commands will not be told that what they changed holds");
                 }
             }
             // The policy in force stays: a part of a policy, or none, must not take its place.
             Err(error) => tracing::error!(%error, "users and rules could not be read again"),
         }
     }
+}
+
+/// Puts a policy into force and waits until every worker goes by it.
+async fn apply(policy: Arc<Policy>, post: &Post) {
+    let (applied, mut all_applied) = mpsc::channel(1);
+    for worker in 0..post.mailboxes.len() {
+        post.mail(worker, Mail::Policy { policy: Arc::clone(&policy), applied: applied.clone() });
+    }
+    drop(applied);
+    // Ends when the last worker has dropped its sender: nothing is ever sent.
+    let _ = all_applied.recv().await;
 }
 
 async fn changed(database: &Database, known: u64) -> Result<Option<Directory>, StoreError> {

@@ -57,7 +57,10 @@ impl Worker {
                     Mail::Frames { from, frames } => self.world.frames(from, frames),
                     Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
                     Mail::Admitted(admitted) => serve(&self.world, *admitted),
-                    Mail::Policy(policy) => self.world.input(Input::PolicyChanged(policy)),
+                    Mail::Policy { policy, applied } => {
+                        self.world.input(Input::PolicyChanged(policy));
+                        drop(applied);
+                    }
                     Mail::ShutDown => {
                         self.world.input(Input::ShutDown);
                         is_over = true;
@@ -81,7 +84,7 @@ impl Worker {
                             match mail {
                                 Mail::Frames { from, frames } => self.world.frames(from, frames),
                                 Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
-                                Mail::Admitted(_) | Mail::Policy(_) | Mail::ShutDown => {}
+                                Mail::Admitted(_) | Mail::Policy { .. } | Mail::ShutDown => {}
                             }
                         }
                         self.world.end_turn();

@@ -1,7 +1,7 @@
 //! A new database: its keys, the roles that every store has, and their rules.
 
 use super::connection::options;
-use super::database::{Database, GENERATION, KEY_CHECK, SALT, STORE_ID, key_check_place};
+use super::database::{Database, GENERATION, GENERATION_IN_FORCE, KEY_CHECK, SALT, STORE_ID, key_check_place};
 use super::error::StoreError;
 use super::keys::{DataKey, Keyring, MasterKey, StoreId};
 use super::migrate::{apply, migrations};
@@ -65,8 +65,9 @@ async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> Result<(), 
         .bind(data_key.wrap(&wrapping)?)
         .execute(&mut *connection)
         .await?;
-    query("INSERT INTO counters (name, value) VALUES (?, 1), (?, 0), (?, 0), (?, 0)")
+    query("INSERT INTO counters (name, value) VALUES (?, 1), (?, 0), (?, 0), (?, 0), (?, 0)")
         .bind(GENERATION)
+        .bind(GENERATION_IN_FORCE)
         .bind(LAST_ROLE)
         .bind(LAST_USER)
         .bind(LAST_RULE)

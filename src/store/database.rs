@@ -6,7 +6,7 @@ use super::keys::{DataKey, Keyring, MasterKey, Salt, StoreId};
 use super::migrate::{migrations, upgrade};
 use super::private_file::PrivateFile;
 use super::seal::{KeyId, Place, RowKey};
-use sqlx::{SqliteConnection, SqlitePool, query_as, query_scalar};
+use sqlx::{SqliteConnection, SqlitePool, query, query_as, query_scalar};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,7 +88,23 @@ impl Database {
 
     /// The number of the present users, roles and rules: it grows with every change of them. Cheap.
     pub async fn generation(&self) -> Result<u64, StoreError> {
-        generation(&mut *self.readers().acquire().await?).await
+        counter(&mut *self.readers().acquire().await?, GENERATION).await
+    }
+
+    /// The generation that the running broker, or the last one that ran, goes by.
+    pub async fn generation_in_force(&self) -> Result<u64, StoreError> {
+        counter(&mut *self.readers().acquire().await?, GENERATION_IN_FORCE).await
+    }
+
+    /// Says which generation the running broker goes by, for commands that wait until what they changed holds.
+    pub async fn put_in_force(&self, generation: u64) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        query("UPDATE counters SET value = ? WHERE name = ?")
+            .bind(generation.cast_signed())
+            .bind(GENERATION_IN_FORCE)
+            .execute(&mut *change.connection())
+            .await?;
+        change.commit().await
     }
 }
 
@@ -153,10 +169,15 @@ pub(super) fn key_check_place() -> Place<'static> {
     meta_place(KEY_CHECK)
 }
 
+/// The number of the present users, roles and rules, within a reading.
 pub(super) async fn generation(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+    counter(connection, GENERATION).await
+}
+
+async fn counter(connection: &mut SqliteConnection, name: &'static str) -> Result<u64, StoreError> {
     let value: Option<i64> =
-        query_scalar("SELECT value FROM counters WHERE name = ?").bind(GENERATION).fetch_optional(connection).await?;
-    Ok(value.ok_or_else(|| no_counter(GENERATION))?.cast_unsigned())
+        query_scalar("SELECT value FROM counters WHERE name = ?").bind(name).fetch_optional(connection).await?;
+    Ok(value.ok_or_else(|| no_counter(name))?.cast_unsigned())
 }
 
 /// Counts on, within a change: the next number of a row, or the generation that the change makes.
@@ -177,3 +198,4 @@ pub(super) const STORE_ID: &str = "store_id";
 pub(super) const KEY_CHECK: &str = "key_check";
 pub(super) const SALT: &str = "salt";
 pub(super) const GENERATION: &str = "generation";
+pub(super) const GENERATION_IN_FORCE: &str = "generation_in_force";

@@ -28,7 +28,7 @@ pub enum StoreError {
         mode: u32,
     },
     /// A secret file that somebody else owns and so may change.
-    #[error("{} belongs to uid {owner}, and this process runs as uid {own}; run: chown {own} {}", path.display(), path.display())]
+    #[error("{} belongs to uid {owner}, and this process runs as uid {own}; run it as that user (sudo -u '#{owner}'), or take the file over: chown {own} {}", path.display(), path.display())]
     ForeignOwner {
         /// The file.
         path: PathBuf,

@@ -122,7 +122,7 @@ impl Database {
         let mut next = before.unwrap_or(EventPosition { batch: i64::MAX, index: 0 });
         loop {
             let newest = if next.index > 0 { next.batch } else { next.batch.saturating_sub(1) };
-            let rows: Vec<Row> =
+            let rows: Vec<(i64, i64, Vec<u8>)> =
                 query_as("SELECT seq, count, sealed FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT ?")
                     .bind(newest)
                     .bind(BATCHES_AT_ONCE)
@@ -165,11 +165,12 @@ impl Database {
     pub async fn events_after(&self, batch: i64, mut each: impl FnMut(StoredEvent)) -> Result<i64, StoreError> {
         let mut last = batch;
         loop {
-            let rows: Vec<Row> = query_as("SELECT seq, count, sealed FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
-                .bind(last)
-                .bind(BATCHES_AT_ONCE)
-                .fetch_all(&mut *self.readers().acquire().await?)
-                .await?;
+            let rows: Vec<(i64, i64, Vec<u8>)> =
+                query_as("SELECT seq, count, sealed FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
+                    .bind(last)
+                    .bind(BATCHES_AT_ONCE)
+                    .fetch_all(&mut *self.readers().acquire().await?)
+                    .await?;
             if rows.is_empty() {
                 return Ok(last);
             }
@@ -240,7 +241,7 @@ impl Database {
         Ok(report)
     }
 
-    fn verify_batch(&self, report: &mut ChainReport, previous: Mark, row: &Row, chain: &[u8]) -> Mark {
+    fn verify_batch(&self, report: &mut ChainReport, previous: Mark, row: &(i64, i64, Vec<u8>), chain: &[u8]) -> Mark {
         report.batches += 1;
         let seq = row.0;
         let chain = Chain::of_column(chain);
@@ -265,11 +266,12 @@ impl Database {
         let mut total = u64::try_from(total.unwrap_or_default()).unwrap_or_default();
         let mut last = None;
         loop {
-            let rows: Vec<Row> = query_as("SELECT seq, count, sealed FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
-                .bind(last.unwrap_or(i64::MIN))
-                .bind(BATCHES_AT_ONCE)
-                .fetch_all(&mut *reader)
-                .await?;
+            let rows: Vec<(i64, i64, Vec<u8>)> =
+                query_as("SELECT seq, count, sealed FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
+                    .bind(last.unwrap_or(i64::MIN))
+                    .bind(BATCHES_AT_ONCE)
+                    .fetch_all(&mut *reader)
+                    .await?;
             if rows.is_empty() {
                 return Ok(last);
             }
@@ -335,9 +337,7 @@ async fn last_mark(connection: &mut SqliteConnection, keys: &Keyring) -> Result<
     Ok(Mark { seq: last.seq.max(written), ..last })
 }
 
-type Row = (i64, i64, Vec<u8>);
-
-fn open(keys: &Keyring, (seq, count, sealed): &Row) -> Result<Vec<StoredEvent>, StoreError> {
+fn open(keys: &Keyring, (seq, count, sealed): &(i64, i64, Vec<u8>)) -> Result<Vec<StoredEvent>, StoreError> {
     let opened = keys.open(&place(*seq), sealed)?;
     let events = decode(&opened).and_then(|events| {
         let agrees = i64::try_from(events.len()) == Ok(*count);

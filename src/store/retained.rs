@@ -37,7 +37,7 @@ impl Database {
         let mut loaded = LoadedRetained::default();
         let mut after = Vec::new();
         loop {
-            let rows: Vec<Row> = query_as(
+            let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = query_as(
                 "SELECT topic_index, version, sealed FROM retained WHERE topic_index > ? ORDER BY topic_index LIMIT ?",
             )
             .bind(after.as_slice())
@@ -123,9 +123,7 @@ fn version_bytes(version: RetainedVersion) -> [u8; VERSION_LEN] {
     bytes
 }
 
-type Row = (Vec<u8>, Vec<u8>, Vec<u8>);
-
-fn open(keys: &Keyring, (column, version, sealed): &Row) -> Result<RetainedRecord, StoreError> {
+fn open(keys: &Keyring, (column, version, sealed): &(Vec<u8>, Vec<u8>, Vec<u8>)) -> Result<RetainedRecord, StoreError> {
     let index = BlindIndex::of_column(column);
     let place = place(&index);
     let opened = keys.open(&place, sealed)?;

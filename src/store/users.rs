@@ -169,7 +169,8 @@ pub(super) async fn all_users(
     connection: &mut SqliteConnection,
     keys: &Keyring,
 ) -> Result<Vec<StoredUser>, StoreError> {
-    let rows: Vec<Row> = query_as("SELECT id, name_index, sealed FROM users").fetch_all(connection).await?;
+    let rows: Vec<(i64, Vec<u8>, Vec<u8>)> =
+        query_as("SELECT id, name_index, sealed FROM users").fetch_all(connection).await?;
     let mut users = rows.into_iter().map(|row| open(keys, row)).collect::<Result<Vec<_>, _>>()?;
     users.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(users)
@@ -180,16 +181,15 @@ async fn find_user(
     keys: &Keyring,
     name: &UserName,
 ) -> Result<Option<(i64, StoredUser)>, StoreError> {
-    let row: Option<Row> = query_as("SELECT id, name_index, sealed FROM users WHERE name_index = ?")
-        .bind(NameTable::Users.index(keys, name.as_str()).as_bytes())
-        .fetch_optional(connection)
-        .await?;
+    let row: Option<(i64, Vec<u8>, Vec<u8>)> =
+        query_as("SELECT id, name_index, sealed FROM users WHERE name_index = ?")
+            .bind(NameTable::Users.index(keys, name.as_str()).as_bytes())
+            .fetch_optional(connection)
+            .await?;
     row.map(|row| Ok((row.0, open(keys, row)?))).transpose()
 }
 
-type Row = (i64, Vec<u8>, Vec<u8>);
-
-fn open(keys: &Keyring, (id, name_index, sealed): Row) -> Result<StoredUser, StoreError> {
+fn open(keys: &Keyring, (id, name_index, sealed): (i64, Vec<u8>, Vec<u8>)) -> Result<StoredUser, StoreError> {
     let opened = keys.open(&place(id), &sealed)?;
     let user = decode(&opened).and_then(|user| {
         let agrees = NameTable::Users.index(keys, user.name.as_str()).as_bytes() == name_index;

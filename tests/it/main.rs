@@ -15,6 +15,7 @@
 mod support;
 mod cli_config;
 mod cli_pubsub;
+mod cli_store;
 mod v5;
 mod v311;
 mod v31;
@@ -26,3 +27,5 @@ mod interop;
 mod journey;
 mod sealed;
 mod stress;
+mod cli_cert;
+mod fuzz_corpus;

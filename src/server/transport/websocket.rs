@@ -171,6 +171,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         io::Error::new(io::ErrorKind::InvalidData, problem)
     }
 
+    /// Wakes the writer, whose place in the stream the reader may have taken; not if both are one task, which would wake
+    /// itself for ever.
+    fn wake_writer_unless(&mut self, reader: &Waker) {
+        if let Some(writer) = self.writer.take_if(|writer| !writer.will_wake(reader)) {
+            writer.wake();
+        }
+    }
+
     fn poll_send_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let sent = self.with_context(cx, |context, stream| context.flush(stream));
         self.unsent = sent.is_pending();
@@ -184,9 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
         let this = self.get_mut();
         if this.unread.is_empty() {
             let message = this.poll_message(cx);
-            if let Some(writer) = this.writer.take() {
-                writer.wake();
-            }
+            this.wake_writer_unless(cx.waker());
             match ready!(message)? {
                 Some(message) => this.unread = message,
                 None => return Poll::Ready(Ok(())),
@@ -240,7 +246,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
                     match this.with_context(cx, |context, stream| context.close(stream, Some(frame))) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(_)) => this.closing = Closing::Done,
-                        Poll::Pending => return Poll::Pending,
+                        Poll::Pending => this.unsent = true,
+                    }
+                }
+                Closing::Asked(_) if this.unsent => {
+                    if ready!(this.poll_send_rest(cx)).is_err() {
+                        this.closing = Closing::Done;
                     }
                 }
                 Closing::Asked(0) => this.closing = Closing::Done,
@@ -335,3 +346,80 @@ const MAX_MESSAGE_BEFORE_LOGIN: usize = 64 * 1024;
 
 /// A peer that goes on sending after our farewell is left alone then.
 const MAX_MESSAGES_AFTER_CLOSE: u32 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    /// A task that counts how often it is woken.
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Task {
+        fn woken(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Writes until the network takes no more.
+    fn block(websocket: &mut WebSocket<DuplexStream>, task: &Arc<Task>) {
+        let waker = Waker::from(Arc::clone(task));
+        while Pin::new(&mut *websocket).poll_write(&mut Context::from_waker(&waker), &[7; 40]).is_ready() {}
+    }
+
+    fn read_nothing(websocket: &mut WebSocket<DuplexStream>, task: &Arc<Task>) {
+        let waker = Waker::from(Arc::clone(task));
+        let mut bytes = [0; 10];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        assert!(Pin::new(websocket).poll_read(&mut Context::from_waker(&waker), &mut buffer).is_pending());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_reads_and_writes_does_not_wake_itself() {
+        let (_peer, stream) = duplex(64);
+        let mut websocket = WebSocket::over(stream, Role::Server);
+        let task = Arc::new(Task::default());
+        block(&mut websocket, &task);
+        read_nothing(&mut websocket, &task);
+        assert_eq!(task.woken(), 0);
+    }
+
+    /// The reader answers a ping, and so takes the only place for a waker: the writer must hear of it.
+    #[tokio::test]
+    async fn a_writer_is_not_forgotten_when_the_reader_writes() {
+        let (mut peer, stream) = duplex(64);
+        let mut websocket = WebSocket::over(stream, Role::Server);
+        let (writer, reader) = (Arc::new(Task::default()), Arc::new(Task::default()));
+        block(&mut websocket, &writer);
+        peer.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
+        read_nothing(&mut websocket, &reader);
+        assert_eq!(writer.woken(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_farewell_that_the_network_does_not_take_at_once_is_sent_later() {
+        let (mut peer, stream) = duplex(64);
+        let mut websocket = WebSocket::over(stream, Role::Server);
+        block(&mut websocket, &Arc::default());
+        let mut received = Vec::new();
+        let read_all = async {
+            // Until the close frame, which says 1000.
+            while !received.ends_with(&[0x88, 2, 3, 232]) {
+                received.push(peer.read_u8().await.unwrap());
+            }
+            peer.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(websocket.shutdown(), read_all);
+        ended.unwrap();
+    }
+}

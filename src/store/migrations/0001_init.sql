@@ -6,7 +6,7 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Numbers that only grow: the generation of the policy, and the last number given to a user, role or rule.
+-- Numbers that only grow: the generation of the policy, the one that the broker goes by, and the last number given to a user, role or rule.
 CREATE TABLE counters (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL

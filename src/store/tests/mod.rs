@@ -35,6 +35,13 @@ impl World {
         self.folder.path()
     }
 
+    /// The same database once more, to be altered. It must be closed.
+    fn copy(&self) -> Self {
+        let copy = Self { folder: tempfile::tempdir().unwrap(), key: self.key.clone() };
+        std::fs::copy(Database::path_in(self.folder()), Database::path_in(copy.folder())).unwrap();
+        copy
+    }
+
     async fn create(&self) -> Database {
         Database::create(self.folder(), &self.key).await.unwrap()
     }

@@ -85,8 +85,9 @@ const PROTECTED: &[(&str, &str, &str)] = &[
 
 #[tokio::test]
 async fn an_altered_column_of_any_table_is_told_and_never_a_panic() {
+    let whole = filled().await;
     for (table, column, which) in PROTECTED {
-        let world = filled().await;
+        let world = whole.copy();
         alter(&world, table, column, which).await;
         let wrong = read_all(&world).await;
         assert!(!wrong.is_empty(), "{table}.{column} where {which}");
@@ -117,6 +118,7 @@ async fn alter(world: &World, table: &str, column: &str, which: &str) {
 
 #[tokio::test]
 async fn what_is_not_sealed_can_be_altered_without_a_panic() {
+    let whole = filled().await;
     for deed in [
         "UPDATE counters SET value = value + 1000",
         "UPDATE counters SET value = -5",
@@ -144,7 +146,7 @@ async fn what_is_not_sealed_can_be_altered_without_a_panic() {
         "DROP TABLE events",
         "DELETE FROM _sqlx_migrations",
     ] {
-        let world = filled().await;
+        let world = whole.copy();
         let mut raw = world.raw().await;
         query(AssertSqlSafe(deed.to_owned())).execute(&mut raw).await.unwrap();
         raw.close().await.unwrap();
@@ -154,8 +156,9 @@ async fn what_is_not_sealed_can_be_altered_without_a_panic() {
 
 #[tokio::test]
 async fn rows_that_change_places_do_not_open() {
+    let whole = filled().await;
     for (table, id) in [("users", "id"), ("roles", "id"), ("rules", "id"), ("retained", "rowid"), ("events", "seq")] {
-        let world = filled().await;
+        let world = whole.copy();
         let mut raw = world.raw().await;
         let (one, two) = if table == "events" { (3, 4) } else { (1, 2) };
         let swap = format!(

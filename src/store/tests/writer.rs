@@ -72,13 +72,28 @@ async fn a_queue_that_is_full_refuses_at_once() {
     let writer = Writer::start(database);
     let handle = writer.handle();
     let told = Arc::new(Mutex::new(Vec::new()));
-    for number in 0..3 {
-        let payload = Box::leak(vec![0; 40 * 1024 * 1024].into_boxed_slice());
-        handle.submit(batch(vec![StoreOp::Retain(record(&format!("t/{number}"), payload, 1))], &told));
-    }
-    assert_eq!(*told.lock().unwrap(), [Err(StoreFailure::QueueFull); 2]);
+    handle.submit(batch(vec![StoreOp::Retain(record("small", b"x", 1))], &told));
+    let payload = Box::leak(vec![0; 65 * 1024 * 1024].into_boxed_slice());
+    handle.submit(batch(vec![StoreOp::Retain(record("large", payload, 1))], &told));
+    assert_eq!(*told.lock().unwrap(), [Err(StoreFailure::QueueFull)]);
     writer.close().await;
-    assert_eq!(told.lock().unwrap()[2], Ok(()));
+    assert_eq!(told.lock().unwrap()[1], Ok(()));
+}
+
+#[tokio::test]
+async fn batches_are_bounded_in_number_too() {
+    let world = World::new();
+    let database = world.create().await;
+    let writer = Writer::start(database);
+    let handle = writer.handle();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    for _ in 0..20_000 {
+        handle.submit(batch(Vec::new(), &told));
+    }
+    let refused = told.lock().unwrap().iter().filter(|told| **told == Err(StoreFailure::QueueFull)).count();
+    assert_eq!(refused, 20_000 - 16 * 1024);
+    writer.close().await;
+    assert_eq!(told.lock().unwrap().len(), 20_000);
 }
 
 #[tokio::test]

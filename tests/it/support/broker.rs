@@ -10,11 +10,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The binary under test.
 pub const SECUREMQ: &str = env!("CARGO_BIN_EXE_securemq");
+
+/// How soon a change made by a command must hold in the running broker.
+pub const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How a broker is to be started.
 #[derive(Debug, Clone, Default)]
@@ -235,9 +238,24 @@ impl Broker {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Makes a user.
+    /// Makes a user, and insists that the running broker knows it within a second. Asks seldom, because every failed
+    /// login counts against the user.
     pub fn add_user(&self, name: &str, role: &str, password: &str) {
         self.run_with_input(&["user", "add", name, "--role", role, "--password-stdin"], &format!("{password}\n"));
+        let deadline = Instant::now() + AT_ONCE;
+        let connect = Connect::v5("is it known?").login(name, password);
+        while self.open_any().try_connect(&connect).code != 0 {
+            assert!(Instant::now() < deadline, "the user {name} is not known after {AT_ONCE:?}");
+            std::thread::park_timeout(AT_ONCE / 5);
+        }
+    }
+
+    /// A connection to the first listener, whether it is encrypted or not.
+    fn open_any(&self) -> Client {
+        match self.settings.listeners[0].starts_with("mqtts:") {
+            true => self.trust().open(self.address()),
+            false => self.open(),
+        }
     }
 
     /// Adds a rule: `subject` and what it allows or denies as on the command line.
@@ -245,11 +263,12 @@ impl Broker {
         self.run(&[&["acl", "add"], arguments].concat());
     }
 
-    /// The password of the user `admin`, which the first start prints behind the listeners.
-    pub fn admin_password(&self) -> String {
-        let output = self.process.wait_for("with the password ");
-        let (_, rest) = output.split_once("with the password ").unwrap();
-        rest.split_whitespace().next().expect("the password is printed").to_owned()
+    /// The password of the user `admin`, which the first start prints.
+    pub fn admin_password(&mut self) -> String {
+        self.wait_for_output("shown only this once");
+        let output = self.output();
+        let (_, rest) = output.split_once("with the password ").expect("the password is printed");
+        rest.split_whitespace().next().unwrap().to_owned()
     }
 
     /// All files of the data folder.
@@ -375,15 +394,6 @@ impl Process {
             assert!(Instant::now() < deadline, "the broker does not print {what}:\n{text}");
             text = changed.wait_timeout(text, PATIENCE / 100).unwrap().0;
         }
-    }
-
-    /// Waits for words in the output of a process that goes on; returns all of it.
-    fn wait_for(&self, words: &str) -> String {
-        let (text, changed) = &*self.printed;
-        let missing = |text: &mut String| !text.contains(words);
-        let (text, _) = changed.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
-        assert!(text.contains(words), "the broker does not print {words:?}:\n{text}");
-        text.clone()
     }
 
     fn signal(&self, signal: Signal) {

@@ -28,7 +28,7 @@ fn an_empty_identifier_can_not_keep_a_session() {
     assert_eq!(broker.refused(&Connect::v311("").clean(false)).code, 2);
 }
 
-/// [v311:MQTT-3.1.2-2]
+/// [v311:MQTT-3.1.2-2]: a level that is older or newer than all we speak; a newer one may be answered in newer terms.
 #[test]
 fn an_unknown_protocol_level_is_refused_with_code_1() {
     let broker = Broker::start();
@@ -38,8 +38,8 @@ fn an_unknown_protocol_level_is_refused_with_code_1() {
         let mut client = broker.open();
         client.send(&bytes);
         let answer = client.read_bytes_to_end();
-        let known: [&[u8]; 3] = [&[0x20, 2, 0, 1], &[0x20, 3, 0, 0x84, 0], &[0x20, 2, 0, 0x84]];
-        assert!(known.contains(&answer.as_slice()), "level {level} is answered by {answer:02x?}");
+        let newer = level > 5 && matches!(answer.as_slice(), [0x20, _, 0, 0x84, ..]);
+        assert!(newer || answer == [0x20, 2, 0, 1], "level {level} is answered by {answer:02x?}");
     }
 }
 
