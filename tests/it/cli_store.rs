@@ -6,6 +6,7 @@ use securemq::protocol::{QoS, Text};
 use securemq::store::{Database, MasterKey, StoredEvent, UnixMillis};
 use serde_json::Value;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -97,6 +98,19 @@ fn published(at: u64, user: &str, topic: &str) -> StoredEvent {
     let qos = QoS::AtLeastOnce;
     let kind = EventKind::Published { topic: text(topic), size: 3, qos, retain: false, delivered: 1 };
     StoredEvent { at: UnixMillis::from_millis(at), event: AuditEvent { who, kind } }
+}
+
+/// systemd hands a credential over in a file that belongs to root and that an access list opens to the service, which
+/// looks like a file that a group may read.
+#[test]
+fn the_key_may_come_from_a_credential_of_systemd() {
+    let desk = Desk::new();
+    let credentials = tempfile::tempdir().unwrap();
+    let path = credentials.path().join("securemq-master-key");
+    std::fs::rename(desk.data().join("master.key"), &path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
+    let output = desk.command(&["user", "list", "--json"]).env("CREDENTIALS_DIRECTORY", credentials.path()).output();
+    assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), "[]\n");
 }
 
 #[test]
