@@ -139,8 +139,8 @@ fn the_table_of_users_has_a_heading_and_a_row_for_each() {
     let table = desk.ok("user list");
     let rows: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["NAME", "ROLE", "ENABLED", "PASSWORD", "CERTIFICATE", "CHANGED"]);
-    assert_eq!(rows[1][..5], ["lamp-7", "Student", "yes", "no", "no"]);
-    assert_eq!(rows[2][..5], ["sam", "Student", "yes", "yes", "no"]);
+    assert_eq!(rows[1][..5], ["lamp-7", "Student", "yes", "no", "any"]);
+    assert_eq!(rows[2][..5], ["sam", "Student", "yes", "yes", "any"]);
 }
 
 #[test]
