@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::database::{Opened, open};
 use super::error::CliError;
+use super::output::start_tracing;
 use crate::auth::{Made, PasswordCost, Prepared, TlsFolder, generate_password, hash_password, prepare};
 use crate::broker::{RoleName, UserName};
 use crate::config::ListenUrl;
@@ -10,10 +11,8 @@ use crate::server::Broker;
 use crate::store::{Database, StoredUser, UnixMillis};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use std::io::IsTerminal;
 use std::time::SystemTime;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Run the broker
 #[derive(Debug, Args)]
@@ -78,17 +77,6 @@ impl ServeCommand {
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// What developers want to know goes to standard error; `SECUREMQ_TRACE=debug` asks for more.
-fn start_tracing() {
-    let filter = EnvFilter::try_from_env("SECUREMQ_TRACE").unwrap_or_else(|_| EnvFilter::new("warn"));
-    // A second start in one process, as in tests, keeps the first.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
-}
 
 /// The account `admin` with a password of its own, if there is no account yet.
 async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError> {
