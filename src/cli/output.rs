@@ -8,6 +8,7 @@ use serde::Serialize;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
+use tracing_subscriber::EnvFilter;
 
 /// What standard output is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +118,17 @@ impl Output {
             ),
         })
     }
+}
+
+/// What developers want to know goes to standard error; `SECUREMQ_TRACE=debug` asks for more.
+pub fn start_tracing() {
+    let filter = EnvFilter::try_from_env("SECUREMQ_TRACE").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // A second start in one process, as in tests, keeps the first.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
 }
 
 /// Columns two spaces apart, headings in capitals, no lines drawn: easy on the eye and on `grep`.

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::database::{Opened, open};
 use super::error::CliError;
+use super::output::start_tracing;
 use crate::auth::{Made, PasswordCost, Prepared, TlsFolder, generate_password, hash_password, prepare};
 use crate::broker::{RoleName, UserName};
 use crate::config::ListenUrl;
@@ -10,10 +11,8 @@ use crate::server::Broker;
 use crate::store::{Database, StoredUser, UnixMillis};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use std::io::IsTerminal;
 use std::time::SystemTime;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Run the broker
 #[derive(Debug, Args)]
@@ -50,11 +49,17 @@ impl ServeCommand {
         for warning in context.config.warnings() {
             output.warning(warning);
         }
+        // Whatever is made is said at once, because what follows may fail, and the next start only finds it.
         let opened = open(context).await?;
-        let admin = first_admin(&opened.database).await?;
+        say_which_database_was_made(context, &opened)?;
         let tls = TlsFolder::of(context.data_dir());
         let prepared = prepare(&tls, SystemTime::now())?;
-        say_what_was_made(context, &opened, &prepared, &tls)?;
+        say_which_certificates_were_made(context, &prepared, &tls)?;
+        let admin = first_admin(&opened.database).await?;
+        if let Some(FirstAdmin { name, password }) = &admin {
+            let password = password.expose_secret();
+            output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
+        }
 
         let broker = Broker::start(&context.config, opened.database, &tls, VERSION).await?;
         output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
@@ -72,17 +77,6 @@ impl ServeCommand {
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// What developers want to know goes to standard error; `SECUREMQ_TRACE=debug` asks for more.
-fn start_tracing() {
-    let filter = EnvFilter::try_from_env("SECUREMQ_TRACE").unwrap_or_else(|_| EnvFilter::new("warn"));
-    // A second start in one process, as in tests, keeps the first.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
-}
 
 /// The account `admin` with a password of its own, if there is no account yet.
 async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError> {
@@ -108,7 +102,7 @@ async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError
     Ok(Some(FirstAdmin { name, password }))
 }
 
-fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tls: &TlsFolder) -> Result<(), CliError> {
+fn say_which_database_was_made(context: &Context, opened: &Opened) -> Result<(), CliError> {
     let output = &context.output;
     if let Some(path) = &opened.new_key {
         output.line(format_args!("made the master key {} - keep a copy elsewhere", path.display()))?;
@@ -117,6 +111,11 @@ fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tl
         let path = opened.database.path();
         output.line(format_args!("made the sealed database {} with roles Admin, Teacher, Student", path.display()))?;
     }
+    Ok(())
+}
+
+fn say_which_certificates_were_made(context: &Context, prepared: &Prepared, tls: &TlsFolder) -> Result<(), CliError> {
+    let output = &context.output;
     if prepared.ca == Made::Created {
         output.line(format_args!("made the certificate authority {}", tls.ca_certificate().display()))?;
     }
@@ -134,11 +133,10 @@ fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tl
     }
 }
 
-/// Three lines to copy, and the password that is never shown again.
+/// Three lines to copy.
 fn say_how_to_begin(context: &Context, broker: &Broker, admin: &FirstAdmin, tls: &TlsFolder) -> Result<(), CliError> {
     let output = &context.output;
     let (name, password) = (&admin.name, admin.password.expose_secret());
-    output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
     let Some(port) =
         broker.listeners().iter().map(|l| &l.url).find(|url| url.transport.is_secure()).map(|url| url.port)
     else {
@@ -147,14 +145,20 @@ fn say_how_to_begin(context: &Context, broker: &Broker, admin: &FirstAdmin, tls:
     let ca = tls.ca_certificate();
     let ca = ca.display();
     let data = context.data_dir().display();
+    let securemq = this_program();
     output.line("try it, in two other terminals (the password is asked for):")?;
-    output.line(format_args!("  securemq sub --data-dir {data} --port {port} --user {name} --topic 'school/#'"))?;
+    output.line(format_args!("  {securemq} sub --data-dir {data} --port {port} --user {name} --topic 'school/#'"))?;
     output.line(format_args!(
-        "  securemq pub --data-dir {data} --port {port} --user {name} --topic school/hello --message 'good morning'"
+        "  {securemq} pub --data-dir {data} --port {port} --user {name} --topic school/hello --message 'good morning'"
     ))?;
     output.line(format_args!(
         "  mosquitto_sub --cafile {ca} -h localhost -p {port} -u {name} -P '{password}' -t 'school/#'"
     ))
+}
+
+/// How to call this program again: by its path, if that is how it was called.
+fn this_program() -> String {
+    std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "securemq".to_owned())
 }
 
 /// Waits for the signal to stop; on SIGHUP the certificates are read again.
