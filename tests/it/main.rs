@@ -19,6 +19,7 @@ mod v5;
 mod v311;
 mod v31;
 mod access;
+mod certificates;
 mod workers;
 mod transport;
 mod lifecycle;

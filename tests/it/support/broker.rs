@@ -20,6 +20,7 @@ pub const SECUREMQ: &str = env!("CARGO_BIN_EXE_securemq");
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     listeners: Vec<String>,
+    config: String,
     environment: Vec<(String, String)>,
     folder: Option<Arc<TempDir>>,
 }
@@ -38,6 +39,17 @@ impl Settings {
     pub fn listen(mut self, url: &str) -> Self {
         self.listeners.push(url.into());
         self
+    }
+
+    /// A listener of the configuration file, which may say more than its URL.
+    pub fn listen_with(mut self, url: &str, option: &str, value: &str) -> Self {
+        self.config += &format!("[[listeners]]\nurl = \"{url}\"\n{option} = \"{value}\"\n");
+        self
+    }
+
+    /// How many lines will tell where the broker listens.
+    fn listener_count(&self) -> usize {
+        self.listeners.len() + self.config.matches("[[listeners]]").count()
     }
 
     /// Sets an option of the configuration, named as in its environment variable behind `SECUREMQ__`.
@@ -111,10 +123,15 @@ impl Broker {
         for url in &settings.listeners {
             command.args(["--listen", url]);
         }
+        if !settings.config.is_empty() {
+            let path = folder.path().join("config.toml");
+            std::fs::write(&path, &settings.config).unwrap();
+            command.arg("--config").arg(path);
+        }
         command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut process = Process::new(child);
-        let expected = settings.listeners.len();
+        let expected = settings.listener_count();
         process.wait_until("the listeners", |output| listeners(output).len() >= expected);
         let addresses = listeners(&process.output());
         Self { process, settings, folder, addresses }
