@@ -4,6 +4,10 @@ use crate::support::broker::{Broker, Settings};
 use crate::support::raw::Client;
 use crate::support::tls::Trust;
 use crate::support::wire::{Connect, Publish, Request};
+use rcgen::{CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, date_time_ymd};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Instant;
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -70,6 +74,61 @@ fn the_certificate_of_a_disabled_or_removed_user_is_worth_nothing() {
     }
     broker.run(&["user", "enable", "alice"]);
     assert_eq!(answer(&alice, &broker, &Connect::v5("x")), 0);
+}
+
+/// `tls.crl`: a revoked certificate is worth nothing, from the moment that the list is read again.
+#[test]
+fn a_revoked_certificate_is_worth_nothing() {
+    let broker = school(Settings::secure());
+    let (alice, bob) = (identity(&broker, "alice"), identity(&broker, "bob"));
+    let list = broker.scratch().join("revoked.pem");
+    write_revocations(&broker, &[], &list);
+    let broker = broker.restart_with("TLS__CRL", list.display());
+    let address = broker.address();
+    let gets_in = |trust: &Trust| {
+        // TLS 1.3 tells a client after its own part of the handshake is done.
+        let Ok(mut stream) = trust.handshake(address) else { return false };
+        let connect = Connect::v5("x").encode();
+        let mut answer = [0; 4];
+        stream.write_all(&connect).and_then(|()| stream.read_exact(&mut answer)).is_ok() && answer[3] == 0
+    };
+    assert!(gets_in(&alice) && gets_in(&bob) && gets_in(&bob.afresh()));
+    write_revocations(&broker, &["bob"], &list);
+    broker.reload();
+    let deadline = Instant::now() + crate::support::PATIENCE;
+    while gets_in(&bob.afresh()) {
+        assert!(Instant::now() < deadline, "the revoked certificate is still taken");
+    }
+    assert!(!gets_in(&bob), "a session resumed from before is still taken");
+    assert!(gets_in(&alice));
+}
+
+/// A list, signed by the broker's authority, that revokes the certificates of these users.
+fn write_revocations(broker: &Broker, users: &[&str], path: &Path) {
+    let folder = broker.data().join("tls");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let key = KeyPair::from_pem(&read("ca.key")).unwrap();
+    let authority = Issuer::from_ca_cert_pem(&read("ca.crt"), key).unwrap();
+    let revoked = users.iter().map(|user| {
+        let text = read(&format!("clients/{user}.crt"));
+        let (_, pem) = x509_parser::pem::parse_x509_pem(text.as_bytes()).unwrap();
+        let serial = pem.parse_x509().unwrap().raw_serial().to_vec();
+        RevokedCertParams {
+            serial_number: serial.into(),
+            revocation_time: date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        }
+    });
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2026, 1, 1),
+        next_update: date_time_ymd(2126, 1, 1),
+        crl_number: 1.into(),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    std::fs::write(path, list.signed_by(&authority).unwrap().pem().unwrap()).unwrap();
 }
 
 /// The name in a certificate counts only with the signature of our authority.

@@ -205,6 +205,12 @@ impl Broker {
         self.again()
     }
 
+    /// The same with one more option.
+    pub fn restart_with(mut self, option: &str, value: impl std::fmt::Display) -> Self {
+        self.settings = self.settings.set(option, value);
+        self.restart()
+    }
+
     /// Asks the broker to stop and insists that it does so with exit code 0.
     pub fn stop(&mut self) {
         let status = self.process.terminate();
