@@ -25,6 +25,7 @@ mod transport;
 mod lifecycle;
 mod interop;
 mod journey;
+mod log;
 mod sealed;
 mod stress;
 mod cli_cert;
