@@ -268,12 +268,11 @@ impl Broker {
         self.run(&[&["acl", "add"], arguments].concat());
     }
 
-    /// The password of the user `admin`, which the first start prints.
-    pub fn admin_password(&mut self) -> String {
-        self.wait_for_output("shown only this once");
-        let output = self.output();
-        let (_, rest) = output.split_once("with the password ").expect("the password is printed");
-        rest.split_whitespace().next().unwrap().to_owned()
+    /// The password of the user `admin`, which the first start prints behind the listeners.
+    pub fn admin_password(&self) -> String {
+        let output = self.process.wait_for("with the password ");
+        let (_, rest) = output.split_once("with the password ").unwrap();
+        rest.split_whitespace().next().expect("the password is printed").to_owned()
     }
 
     /// All files of the data folder.
@@ -399,6 +398,15 @@ impl Process {
             assert!(Instant::now() < deadline, "the broker does not print {what}:\n{text}");
             text = changed.wait_timeout(text, PATIENCE / 100).unwrap().0;
         }
+    }
+
+    /// Waits for words in the output of a process that goes on; returns all of it.
+    fn wait_for(&self, words: &str) -> String {
+        let (text, changed) = &*self.printed;
+        let missing = |text: &mut String| !text.contains(words);
+        let (text, _) = changed.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
+        assert!(text.contains(words), "the broker does not print {words:?}:\n{text}");
+        text.clone()
     }
 
     fn signal(&self, signal: Signal) {
