@@ -329,6 +329,35 @@ fn guessing_passwords_is_slowed_down() {
     v5(&broker, "carol").ping();
 }
 
+/// Passwords are checked beside the work, not in its way: a storm of wrong ones slows nobody who is there.
+#[test]
+fn a_storm_of_wrong_passwords_slows_nobody() {
+    let broker = school();
+    let mut alice = v5(&broker, "alice");
+    let address = broker.address();
+    let storm: Vec<_> = (0..40)
+        .map(|number| {
+            std::thread::spawn(move || {
+                for attempt in 0..5 {
+                    let guess = Connect::v5("x").login(&format!("user{number}"), &attempt.to_string());
+                    assert_ne!(Client::open(address).try_connect(&guess).code, 0);
+                }
+            })
+        })
+        .collect();
+    let mut slowest = Duration::ZERO;
+    while storm.iter().any(|thread| !thread.is_finished()) {
+        let begin = Instant::now();
+        alice.ping();
+        slowest = slowest.max(begin.elapsed());
+    }
+    for thread in storm {
+        thread.join().unwrap();
+    }
+    assert!(slowest < Duration::from_millis(500), "a ping took {slowest:?}");
+    v5(&broker, "bob").ping();
+}
+
 /// Names that could change the meaning of a rule, a topic or a log line do not come into being.
 #[test]
 fn user_names_that_mean_something_else_are_refused() {

@@ -155,6 +155,13 @@ impl Broker {
         self.process.child.id()
     }
 
+    /// How much memory the process occupies.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// The folder of the database, the keys and the certificates.
     pub fn data(&self) -> PathBuf {
         data_folder(self.folder.path())
