@@ -11,6 +11,7 @@ mod message;
 mod event;
 mod subscription;
 mod effect;
+mod frame;
 mod arena;
 mod routing;
 mod session;
@@ -29,6 +30,7 @@ pub use effect::{
     RetainedVersion, SessionRef, ShardId, StoreOp, Ticket, partition_of_session, shard_of_partition,
 };
 pub use event::{Action, AuditEvent, EventKind, Who};
+pub use frame::{ChunkId, DurableId, Frame, FrameNumber};
 pub use input::{Connecting, Input};
 pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};
