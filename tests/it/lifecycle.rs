@@ -34,7 +34,7 @@ fn the_data_is_for_its_owner_alone() {
     }
 }
 
-/// [v5:MQTT-3.14] with 0x8B, and what was acknowledged is there after the next start.
+/// [v5:3.14] with 0x8B, and what was acknowledged is there after the next start.
 #[test]
 fn a_stop_says_goodbye_and_keeps_what_was_acknowledged() {
     let mut broker = Broker::start();

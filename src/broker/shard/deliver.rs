@@ -1,6 +1,7 @@
 //! From a message to the connections of those who want it.
 
 use super::core::{Matches, Shard};
+use super::policy::Sources;
 use super::promises::Due;
 use crate::broker::access::Permission;
 use crate::broker::effect::{
@@ -267,7 +268,11 @@ impl Shard {
                 session.recheck_queue &= !session.outbound.queue_is_empty();
                 return;
             };
-            if (next.check_delivery || session.recheck_queue) && !may_receive(session, &next) {
+            let must_ask = next.check_delivery || session.recheck_queue;
+            let has_lost_its_source = session.recheck_queue
+                && next.is_retained
+                && !Sources::new(&self.policy).may_still_publish(&next.message);
+            if has_lost_its_source || (must_ask && !may_receive(session, &next)) {
                 self.counters.drop(Reason::Denied);
                 continue;
             }

@@ -52,7 +52,8 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         session.rights = self.policy.rights(&session.key.principal, &session.key.client_id);
         session.recheck_queue = true;
-        session.inbound.recheck_retained();
+        let mut sources = Sources::new(&self.policy);
+        session.inbound.recheck_retained(|message| sources.may_still_publish(message));
         let mut changed = Vec::new();
         for subscription in session.subscriptions.values_mut() {
             let filter = &subscription.filter.filter;

@@ -10,11 +10,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The binary under test.
 pub const SECUREMQ: &str = env!("CARGO_BIN_EXE_securemq");
+
+/// How soon a change made by a command must hold in the running broker.
+pub const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How a broker is to be started.
 #[derive(Debug, Clone, Default)]
@@ -235,9 +238,24 @@ impl Broker {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Makes a user.
+    /// Makes a user, and insists that the running broker knows it within a second. Asks seldom, because every failed
+    /// login counts against the user.
     pub fn add_user(&self, name: &str, role: &str, password: &str) {
         self.run_with_input(&["user", "add", name, "--role", role, "--password-stdin"], &format!("{password}\n"));
+        let deadline = Instant::now() + AT_ONCE;
+        let connect = Connect::v5("is it known?").login(name, password);
+        while self.open_any().try_connect(&connect).code != 0 {
+            assert!(Instant::now() < deadline, "the user {name} is not known after {AT_ONCE:?}");
+            std::thread::park_timeout(AT_ONCE / 5);
+        }
+    }
+
+    /// A connection to the first listener, whether it is encrypted or not.
+    fn open_any(&self) -> Client {
+        match self.settings.listeners[0].starts_with("mqtts:") {
+            true => self.trust().open(self.address()),
+            false => self.open(),
+        }
     }
 
     /// Adds a rule: `subject` and what it allows or denies as on the command line.
