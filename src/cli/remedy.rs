@@ -63,7 +63,9 @@ impl From<ServerError> for CliError {
             ServerError::Locked { .. } => "stop the other broker, or name another folder with --data-dir",
             ServerError::Lock { .. } => "make the data folder writable for this user",
             ServerError::NoSuchRole(_) => "set auth.anonymous_role to one of the roles that `securemq user` knows",
-            ServerError::Store(_) | ServerError::Auth(_) => "nothing was changed; put this right and start again",
+            ServerError::Begin(_) | ServerError::Store(_) | ServerError::Auth(_) => {
+                "nothing was changed; put this right and start again"
+            }
             ServerError::Tls(_) => "put the files right, or take them out of the configuration to have them made",
         };
         Self::failed(&error, remedy)

@@ -49,9 +49,9 @@ pub enum StoreOp {
         run: u64,
         /// Which of its shards.
         shard: u16,
-        /// The frame. What it retains is not looked at: that expires by a clock which is not known here.
+        /// The frame.
         frame: Frame,
-        /// What the frame retains, by the wall clock.
+        /// Retained messages that changed with it; they expire by the wall clock.
         retained: Vec<StoreOp>,
     },
 }
@@ -333,7 +333,6 @@ impl Work {
             StoreOp::Frame { run, shard, frame, retained } => {
                 let known = group.run.as_mut().map(|(_, after)| after).filter(|known| known.number() == *run);
                 let known = known.ok_or(StoreError::ForeignRun(*run))?;
-                debug_assert!(frame.retained.is_empty(), "what a frame retains expires by the wall clock");
                 group.frames.add(known, *shard, frame);
                 for op in retained {
                     self.gather(op, group)?;

@@ -236,7 +236,12 @@ impl Outbound {
         }
     }
 
-    /// Queues at the end, whatever the head has: for rebuilding what was there.
+    /// Adds to the head, however long it is: for rebuilding what was there.
+    pub fn push_head(&mut self, queued: Queued) {
+        self.head.push(queued);
+    }
+
+    /// Adds to the end, whatever the head has: for rebuilding what was there.
     pub fn push_end(&mut self, queued: Queued) {
         self.end.push(queued);
     }
@@ -282,12 +287,6 @@ impl Outbound {
         messages.into_iter().for_each(|queued| self.head.push(queued));
         self.draw_up();
         true
-    }
-
-    /// The numbers of all chunks on disk.
-    pub fn chunk_numbers(&self) -> impl Iterator<Item = u64> + use<> {
-        let count = u64::try_from(self.chunks.len()).unwrap_or(u64::MAX);
-        self.first_chunk..self.first_chunk.saturating_add(count)
     }
 
     /// Takes the next of QoS 0 out of the queue.

@@ -205,7 +205,7 @@ impl Shard {
         }
         let is_first = session.outbound.queue_is_empty_for(queued.qos);
         if is_first && may_send(session, queued.qos, self.limits.high_water) {
-            self.transmit(now, index, queued, Source::Router, effects);
+            self.transmit(now, index, &queued, Source::Router, effects);
         } else {
             self.enqueue(index, queued, effects);
         }
@@ -290,13 +290,13 @@ impl Shard {
                 }
                 continue;
             }
-            self.transmit(now, index, next, Source::Queue, effects);
+            self.transmit(now, index, &next, Source::Queue, effects);
         }
     }
 
     /// Sends a message now; above QoS 0 it is in flight from here on. One of QoS 2 goes to a durable session when that is
     /// on disk: sent again under another identifier it would arrive twice.
-    fn transmit(&mut self, now: Timestamp, index: u32, queued: Queued, source: Source, effects: &mut Effects) {
+    fn transmit(&mut self, now: Timestamp, index: u32, queued: &Queued, source: Source, effects: &mut Effects) {
         let qos = queued.qos;
         let refusal = |shard: &mut Self, reason, effects: &mut Effects| {
             shard.dropped(index, &queued.message, reason, effects);
@@ -309,7 +309,7 @@ impl Shard {
         }
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(live) = session.live.as_mut() else { return };
-        let mut delivery = delivery_of(now, &queued);
+        let mut delivery = delivery_of(now, queued);
         delivery.packet_id = (qos > QoS::AtMostOnce).then_some(PacketId::FIRST);
         if !fit(live, &mut delivery) {
             return refusal(self, Reason::TooLargeForReceiver, effects);
@@ -322,7 +322,7 @@ impl Shard {
         let packet_id = session.outbound.send(queued.clone());
         delivery.packet_id = Some(packet_id);
         match source {
-            Source::Router => self.owe(index, &queued, Some(packet_id)),
+            Source::Router => self.owe(index, queued, Some(packet_id)),
             Source::Queue => self.journal(index, |session| Record::Sent { session, packet_id }, effects),
         }
         let effect = Effect::Deliver { connection, delivery };

@@ -116,6 +116,9 @@ impl Shard {
                 _ => break,
             }
         }
+        if self.has_old_sessions() {
+            self.timers.set(now, Timer::Rewrite);
+        }
         while self.journal.total > Journal::LIMIT
             && let Some((_, index)) = self.journal.dirty.first().copied()
         {
@@ -262,12 +265,21 @@ impl Shard {
         }
     }
 
-    /// Tries again to store what was lost, even if nothing else happens.
+    /// Goes on with what waits for a frame, even if nothing else happens: what was lost, and sessions of earlier runs.
     pub(super) fn rewrite_due(&mut self, effects: &mut Effects) {
-        if self.journal.has_lost {
-            let last = self.promises.last_commit();
-            self.store(StoreOp::Cut { before: self.journal.cut.min(last) }, effects);
+        if self.journal.has_lost || self.has_old_sessions() {
+            self.begin_frame(effects);
         }
+    }
+
+    /// Whether sessions of earlier runs are still to be checkpointed.
+    fn has_old_sessions(&self) -> bool {
+        self.journal.dirty.first().is_some_and(|(since, _)| *since == CommitId(0))
+    }
+
+    /// Has a frame made, even if nothing changed.
+    pub(super) fn begin_frame(&mut self, effects: &mut Effects) {
+        self.store(StoreOp::Cut { before: self.journal.cut }, effects);
     }
 
     /// After a lost frame nothing on disk is relied on: every session that changed is written whole, and so is what left

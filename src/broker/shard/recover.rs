@@ -8,7 +8,7 @@ use crate::broker::frame::DurableId;
 use crate::broker::message::{Message, SessionKey};
 use crate::broker::reason::Reason;
 use crate::broker::record::{KeptStage, Receiver, Record};
-use crate::broker::session::{Stage, Subscription, Will};
+use crate::broker::session::{Queued, Stage, Subscription, Will};
 use crate::broker::time::Timestamp;
 use crate::protocol::PacketId;
 use std::sync::Arc;
@@ -16,14 +16,39 @@ use std::sync::Arc;
 impl Shard {
     /// A session as a checkpoint has it.
     pub(super) fn restore_checkpoint(&mut self, records: Vec<Record>) {
-        let session = records.iter().find_map(|record| match record {
-            Record::Began { session, .. } => Some(*session),
-            _ => None,
-        });
-        records.into_iter().for_each(|record| self.apply(record));
-        if let Some(index) = session.and_then(|session| self.by_durable.get(&session).copied()) {
+        let mut restored = None;
+        let mut is_head = true;
+        for record in records {
+            match record {
+                // The messages before the chunks are the head of the queue, those after them its end.
+                Record::Queued { message, receivers } => {
+                    for receiver in &receivers {
+                        self.restore_queued(queued(Arc::clone(&message), receiver), receiver.session, is_head);
+                    }
+                }
+                Record::Began { session, key } => {
+                    restored = Some(session);
+                    self.restore_session(session, key);
+                }
+                other => {
+                    is_head &= !matches!(other, Record::Chunks { .. });
+                    self.apply(other);
+                }
+            }
+        }
+        if let Some(index) = restored.and_then(|session| self.by_durable.get(&session).copied()) {
             // What the checkpoint has is on disk already.
             self.clean(index);
+        }
+    }
+
+    fn restore_queued(&mut self, queued: Queued, session: DurableId, is_head: bool) {
+        let Some(&index) = self.by_durable.get(&session) else { return };
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if is_head {
+            session.outbound.push_head(queued);
+        } else {
+            session.outbound.push_end(queued);
         }
     }
 
@@ -193,5 +218,7 @@ impl Shard {
                 self.end_session(now, index, Reason::UserRemoved, effects);
             }
         }
+        // The first frame says how much of the past is still needed, even if nothing happens.
+        self.begin_frame(effects);
     }
 }
