@@ -48,6 +48,7 @@ impl Worker {
         }
         self.world.input(Input::Recovered { went_down });
         self.world.end_turn();
+        let mut laters = Vec::new();
         for _ in 0..ROUNDS {
             together.wait();
             for mail in self.mailbox.take() {
@@ -55,12 +56,13 @@ impl Worker {
                     Mail::Frames { from, frames } => self.world.frames(from, frames),
                     Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
                     Mail::Chunk { chunk, records } => self.world.input(Input::ChunkLoaded { chunk, records }),
-                    // Nobody sends any of these before all workers have begun.
-                    Mail::Admitted(_) | Mail::Policy { .. } | Mail::ShutDown => {}
+                    // Another worker may have begun to serve by the last round.
+                    later @ (Mail::Admitted(_) | Mail::Policy { .. } | Mail::ShutDown) => laters.push(later),
                 }
             }
             self.world.end_turn();
         }
+        laters.into_iter().for_each(|mail| self.mailbox.send(mail));
     }
 
     /// Serves until it is told to shut down and its connections have ended.

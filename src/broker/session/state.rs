@@ -81,6 +81,8 @@ pub struct Live {
     pub outbound_aliases: OutboundAliases,
     /// Whether its CONNACK was sent: nothing else is before.
     pub is_welcome: bool,
+    /// Messages that wait for the disk; later ones wait behind them, so that their order is kept.
+    pub waiting: usize,
     /// Bytes handed to the driver and not reported as written.
     pub unwritten: usize,
 }

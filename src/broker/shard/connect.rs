@@ -210,6 +210,7 @@ impl Shard {
             inbound_aliases: InboundAliases::new(self.limits.topic_alias_maximum),
             outbound_aliases: OutboundAliases::new(aliases),
             is_welcome: false,
+            waiting: 0,
             unwritten: 0,
         });
         self.by_connection.insert(connecting.connection, index);

@@ -317,7 +317,7 @@ impl Shard {
         let connection = live.connection;
         self.counters.sent = self.counters.sent.saturating_add(1);
         if qos == QoS::AtMostOnce {
-            return effects.push(Effect::Deliver { connection, delivery });
+            return self.send_in_order(index, Effect::Deliver { connection, delivery }, effects);
         }
         let packet_id = session.outbound.send(queued.clone());
         delivery.packet_id = Some(packet_id);
@@ -329,7 +329,7 @@ impl Shard {
         match (qos, source) {
             (QoS::ExactlyOnce, Source::Router) => self.send_with_next(index, effect, effects),
             (QoS::ExactlyOnce, Source::Queue) => self.send_when_stored(index, effect, effects),
-            (QoS::AtMostOnce | QoS::AtLeastOnce, _) => effects.push(effect),
+            (QoS::AtMostOnce | QoS::AtLeastOnce, _) => self.send_in_order(index, effect, effects),
         }
     }
 

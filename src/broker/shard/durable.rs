@@ -72,27 +72,29 @@ impl Shard {
 
     /// Sends something once the change that was written down last is on disk; at once for sessions that are not durable.
     pub(super) fn send_when_stored(&mut self, index: u32, effect: Effect, effects: &mut Effects) {
-        let Some(session) = self.sessions.get(index) else { return };
-        match (session.durable, &session.live) {
-            (Some(_), Some(live)) => {
-                let entry = (self.promises.last_commit(), session.at, live.connection, effect);
-                self.journal.waiting.push_back(entry);
-            }
-            (None, Some(_)) => effects.push(effect),
-            (_, None) => {}
-        }
+        self.send_with(self.promises.last_commit(), index, effect, effects);
     }
 
     /// Sends something with the change that is about to be written down.
     pub(super) fn send_with_next(&mut self, index: u32, effect: Effect, effects: &mut Effects) {
-        let Some(session) = self.sessions.get(index) else { return };
-        match (session.durable, &session.live) {
-            (Some(_), Some(live)) => {
-                let entry = (self.promises.coming_commit(), session.at, live.connection, effect);
-                self.journal.waiting.push_back(entry);
-            }
-            (None, Some(_)) => effects.push(effect),
-            (_, None) => {}
+        self.send_with(self.promises.coming_commit(), index, effect, effects);
+    }
+
+    fn send_with(&mut self, commit: CommitId, index: u32, effect: Effect, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(live) = session.live.as_mut() else { return };
+        if session.durable.is_none() {
+            return effects.push(effect);
+        }
+        live.waiting = live.waiting.saturating_add(1);
+        self.journal.waiting.push_back((commit, session.at, live.connection, effect));
+    }
+
+    /// Sends a message that need not wait itself, but not before those that do.
+    pub(super) fn send_in_order(&mut self, index: u32, effect: Effect, effects: &mut Effects) {
+        match self.live(index) {
+            Some(live) if live.waiting > 0 => self.send_when_stored(index, effect, effects),
+            _ => effects.push(effect),
         }
     }
 
@@ -250,17 +252,17 @@ impl Shard {
                 self.timers.set(now.after(Journal::RETRY), Timer::Rewrite);
             }
         }
-        while let Some((commit, at, connection, _)) = self.journal.waiting.front() {
+        while let Some((commit, _, _, _)) = self.journal.waiting.front() {
             if *commit > up_to {
                 return;
             }
-            let is_there = self
-                .find(*at)
-                .and_then(|index| self.sessions.get(index)?.live.as_ref())
-                .is_some_and(|live| live.connection == *connection);
-            let Some((_, _, _, effect)) = self.journal.waiting.pop_front() else { return };
-            if is_there && outcome == CommitOutcome::Stored {
-                effects.push(effect);
+            let Some((_, at, connection, effect)) = self.journal.waiting.pop_front() else { return };
+            let live = self.find(at).and_then(|index| self.live(index)).filter(|live| live.connection == connection);
+            if let Some(live) = live {
+                live.waiting = live.waiting.saturating_sub(1);
+                if outcome == CommitOutcome::Stored {
+                    effects.push(effect);
+                }
             }
         }
     }
