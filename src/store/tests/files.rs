@@ -126,7 +126,7 @@ async fn a_newer_schema_is_refused_and_nothing_is_touched() {
     raw.close().await.unwrap();
     let before = fs::read(Database::path_in(world.folder())).unwrap();
     let error = world.open().await.err().unwrap();
-    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("nothing was changed: run the newer securemq"), "{error}");
     assert_eq!(fs::read(Database::path_in(world.folder())).unwrap(), before);
     let files: Vec<_> = fs::read_dir(world.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -159,13 +159,13 @@ async fn a_backup_is_made_before_a_migration() {
     database.close().await.unwrap();
     let mut steps = migrations();
     let sql = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT";
-    steps.push(Migration::new(2, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
+    steps.push(Migration::new(99, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
     let path = Database::path_in(world.folder());
     upgrade(&path, steps).await.unwrap();
 
-    let backup = world.folder().join("securemq.db.schema-1.backup");
+    let backup = world.folder().join("securemq.db.schema-2.backup");
     assert_eq!(fs::metadata(&backup).unwrap().mode() & 0o777, 0o600);
-    assert!(matches!(world.open().await, Err(StoreError::NewerSchema { found: 2, .. })));
+    assert!(matches!(world.open().await, Err(StoreError::NewerSchema { found: 99, .. })));
     // The backup is a whole database of the earlier schema.
     fs::rename(&backup, &path).unwrap();
     assert_eq!(world.open().await.unwrap().users().await.unwrap().len(), 1);
@@ -177,7 +177,7 @@ async fn a_migration_that_fails_leaves_the_database_as_it_was() {
     world.create().await.close().await.unwrap();
     let mut steps = migrations();
     let sql = "CREATE TABLE half (id INTEGER); CREATE TABLE users (id INTEGER)";
-    steps.push(Migration::new(2, "broken".into(), MigrationType::Simple, sql.into_sql_str(), false));
+    steps.push(Migration::new(99, "broken".into(), MigrationType::Simple, sql.into_sql_str(), false));
     let error = upgrade(&Database::path_in(world.folder()), steps).await.unwrap_err();
     assert!(matches!(error, StoreError::Migration { .. }), "{error}");
     let database = world.open().await.unwrap();

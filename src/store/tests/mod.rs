@@ -2,6 +2,7 @@
 
 mod access;
 mod files;
+mod frames;
 mod logs;
 mod raw;
 mod retained;

@@ -82,9 +82,9 @@ async fn raw_files_show_nothing() {
     database.close().await.unwrap();
     let mut steps = migrations();
     let sql = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT";
-    steps.push(Migration::new(2, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
+    steps.push(Migration::new(99, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
     upgrade(&Database::path_in(world.folder()), steps).await.unwrap();
-    assert!(world.folder().join("securemq.db.schema-1.backup").exists());
+    assert!(world.folder().join("securemq.db.schema-2.backup").exists());
     grep(&world, 2);
 }
 
