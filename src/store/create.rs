@@ -42,7 +42,8 @@ impl Database {
     }
 }
 
-async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> Result<(), StoreError> {
+/// What every new database holds.
+pub(super) async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> Result<(), StoreError> {
     let store = StoreId::generate()?;
     let wrapping = key.wrapping_key(&store)?;
     let data_key = DataKey::first()?;
