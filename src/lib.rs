@@ -5,3 +5,10 @@
 
 pub mod protocol;
 pub mod broker;
+pub mod config;
+pub mod store;
+pub mod auth;
+pub mod audit;
+pub mod server;
+pub mod bridge;
+pub mod cli;

@@ -203,6 +203,20 @@ pub enum PeerFrame {
     },
 }
 
+impl PeerFrame {
+    /// Roughly the memory it takes, in bytes: what mailboxes are bounded by.
+    pub fn size(&self) -> usize {
+        let message = match self {
+            Self::Published { message, .. }
+            | Self::GroupDelivery { message, .. }
+            | Self::GroupRefused { message, .. } => message.size(),
+            Self::InterestAdded { filter } | Self::InterestRemoved { filter } => filter.as_str().len(),
+            Self::Barrier { .. } | Self::GroupJoined { .. } | Self::GroupLeft { .. } | Self::Settled { .. } => 0,
+        };
+        std::mem::size_of::<Self>().saturating_add(message)
+    }
+}
+
 /// A shared group: its name and what it subscribes to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey {

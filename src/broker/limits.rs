@@ -27,6 +27,8 @@ pub struct Limits {
     pub max_retained_messages: usize,
     /// Bytes of retained messages. Beyond: 0x97.
     pub max_retained_bytes: usize,
+    /// User properties of one packet. Beyond: 0x97, and the connection ends. They cost far more than their bytes.
+    pub max_user_properties: usize,
     /// Bytes handed to a connection and not yet written to its socket. Beyond: messages wait in the queue, QoS 0 up
     /// to [`Limits::QUEUED_QOS0_BYTES`].
     pub high_water: usize,
@@ -63,6 +65,7 @@ impl Default for Limits {
             max_subscriptions: 100_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: 1 << 30,
+            max_user_properties: 64,
             high_water: 256 << 10,
             log_publish: true,
         }

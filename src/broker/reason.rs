@@ -138,6 +138,8 @@ reasons! {
     CleanStart = 49, Success, "the client started clean";
     /// The store could not take it.
     StoreFailed = 50, QuotaExceeded, "the store could not take it";
+    /// More user properties than allowed.
+    TooManyUserProperties = 52, QuotaExceeded, "too many user properties";
     /// An invariant of the broker does not hold; one connection ends for it.
     Internal = 51, ImplementationSpecificError, "the broker found a fault in itself";
 }

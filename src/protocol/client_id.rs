@@ -46,3 +46,14 @@ impl fmt::Debug for ClientId {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_string_is_no_identifier() {
+        assert_eq!(ClientId::new(Text::default()), Err(InvalidClientId));
+        assert_eq!(ClientId::new(Text::try_from("c").unwrap()).unwrap().to_string(), "c");
+    }
+}

@@ -20,17 +20,15 @@ pub fn frame_len(bytes: &[u8], maximum: u32) -> Result<Option<usize>, Violation>
 /// connection; while there is none, only a CONNECT may come. `maximum` is the most that a whole packet may have.
 ///
 /// After a violation `source` is as it was.
+#[inline] // A packet is 240 bytes, and each call that is not inlined copies it: 106 ns a PUBLISH instead of 76.
 pub fn decode(source: &mut Bytes, version: Option<ProtocolVersion>, maximum: u32) -> Result<Option<Packet>, Violation> {
     let Some(&first_byte) = source.first() else { return Ok(None) };
     check_first_byte(first_byte, version)?;
     let Some(header) = FixedHeader::read(source, maximum)? else { return Ok(None) };
-    if header.packet_len > source.len() {
-        return Ok(None);
-    }
-    let body = source.slice(header.body_at..header.packet_len);
+    let Some(body) = source.get(header.body_at..header.packet_len) else { return Ok(None) };
     // CONNECT names its version itself.
     let version = version.unwrap_or(ProtocolVersion::V5);
-    let packet = Packet::decode(header.packet_type, header.flags, Reader::new(body), version)?;
+    let packet = Packet::decode(header.packet_type, header.flags, Reader::new(source, body), version)?;
     source.advance(header.packet_len);
     Ok(Some(packet))
 }
@@ -38,15 +36,17 @@ pub fn decode(source: &mut Bytes, version: Option<ProtocolVersion>, maximum: u32
 /// The version in which a refused CONNECT at the front of `bytes` is best answered, if that much of it is there and
 /// is MQTT at all.
 pub fn version_to_answer_in(bytes: &[u8]) -> Option<ProtocolVersion> {
-    /// Fixed header, protocol name and level.
+    /// For the longer protocol name and the level.
     const ENOUGH: usize = 16;
     let header = FixedHeader::read(bytes, u32::MAX).ok()??;
+    if header.packet_type != PacketType::Connect {
+        return None;
+    }
     let rest = bytes.get(header.body_at..)?;
-    let mut reader = Reader::new(Bytes::copy_from_slice(rest.get(..ENOUGH).unwrap_or(rest)));
-    match (header.packet_type, chosen_version(&mut reader)) {
-        (PacketType::Connect, Ok(version)) => Some(version),
-        (PacketType::Connect, Err(Violation::UnsupportedVersion { answer_in, .. })) => Some(answer_in),
-        (_, _) => None,
+    let beginning = Bytes::copy_from_slice(rest.get(..ENOUGH).unwrap_or(rest));
+    match chosen_version(&mut Reader::new(&beginning, &beginning)) {
+        Ok(version) | Err(Violation::UnsupportedVersion { answer_in: version, .. }) => Some(version),
+        Err(_) => None,
     }
 }
 

@@ -40,7 +40,7 @@ pub enum Violation {
         /// Its four flags.
         flags: u8,
     },
-    /// [v5:MQTT-3.1.2-24]
+    /// [v5:MQTT-3.1.2-24] [v5:MQTT-3.2.2-15]
     #[error("a packet of {length} bytes is longer than the {maximum} allowed")]
     PacketTooLarge {
         /// Of the whole packet.
@@ -132,6 +132,9 @@ pub enum Violation {
     /// [v5:MQTT-3.2.2-6]
     #[error("a CONNACK that refuses says that a session is present")]
     SessionPresentInRefusal,
+    /// [v5:MQTT-3.2.2-2]
+    #[error("a CONNACK after a clean start says that a session is present")]
+    SessionPresentAfterCleanStart,
 
     // PUBLISH.
     /// [v5:MQTT-3.3.1-4] [v5:MQTT-3.1.2-12] [v311:MQTT-3.8.3-4]
@@ -282,6 +285,7 @@ impl Violation {
             | Self::AuthenticationMethodMissing
             | Self::PasswordWithoutUserName
             | Self::SessionPresentInRefusal
+            | Self::SessionPresentAfterCleanStart
             | Self::QoS3(_)
             | Self::TopicMissing
             | Self::TopicAliasUnknown(_)
@@ -309,4 +313,59 @@ impl Violation {
 pub struct PacketTooLarge {
     /// The most that the receiver takes, in bytes.
     pub maximum: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [v5:MQTT-4.13.1-1]
+    #[test]
+    fn a_violation_is_told_by_the_code_that_says_most() {
+        let alias_above = Violation::TopicAliasAboveMaximum { alias: 3, maximum: 2 };
+        let in_use = Violation::PacketIdInUse { packet: PacketType::Publish, packet_id: PacketId::FIRST };
+        for (violation, code) in [
+            (Violation::Truncated, 0x81),
+            (Violation::QoS3(PacketType::Publish), 0x81),
+            (Violation::QoS3(PacketType::Subscribe), 0x82),
+            (Violation::PropertyZero(Property::ReceiveMaximum), 0x82),
+            (Violation::SecondConnect, 0x82),
+            // 0x91 is for acknowledgements; DISCONNECT does not know it.
+            (in_use, 0x82),
+            (Violation::UnsupportedVersion { level: 6, answer_in: ProtocolVersion::V5 }, 0x84),
+            (Violation::BadTopicFilter(InvalidTopic::Empty), 0x8F),
+            (Violation::BadTopicName(InvalidTopic::WildcardInName), 0x90),
+            (Violation::ReceiveMaximumExceeded(20), 0x93),
+            (Violation::PropertyZero(Property::TopicAlias), 0x94),
+            (alias_above, 0x94),
+            (Violation::TopicAliasUnknown(3), 0x82),
+            (Violation::PacketTooLarge { length: 9, maximum: 8 }, 0x95),
+            (Violation::PayloadNotUtf8, 0x99),
+            (Violation::RetainNotSupported, 0x9A),
+            (Violation::QoSNotSupported, 0x9B),
+        ] {
+            assert_eq!(violation.reason().byte(), code, "{violation}");
+        }
+    }
+
+    #[test]
+    fn a_violation_says_in_words_what_was_wrong() {
+        for (violation, words) in [
+            (Violation::BadText(InvalidText::Null), "a string holds the character U+0000"),
+            (
+                Violation::BadWillTopic(InvalidTopic::WildcardInName),
+                "the will topic holds a wildcard, which only a filter may",
+            ),
+            (
+                Violation::PropertyNotAllowed { property: Property::TopicAlias, packet: PacketType::Connect },
+                "CONNECT may not carry the property 'topic alias'",
+            ),
+            (
+                Violation::ReservedFlags { packet: PacketType::PubRel, flags: 0 },
+                "PUBREL may not begin with the flags 0b0000",
+            ),
+        ] {
+            assert_eq!(violation.to_string(), words);
+        }
+    }
 }

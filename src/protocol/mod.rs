@@ -26,6 +26,10 @@ mod foreign;
 mod wire;
 mod packets;
 mod codec;
+#[cfg(test)]
+mod wire_cases;
+#[cfg(test)]
+mod round_trips;
 
 pub use client_id::{ClientId, InvalidClientId};
 pub use codec::{decode, frame_len, version_to_answer_in};

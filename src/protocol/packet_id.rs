@@ -32,3 +32,17 @@ impl std::fmt::Display for PacketId {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [v5:MQTT-2.2.1-3]
+    #[test]
+    fn an_identifier_is_never_zero_not_even_after_the_last() {
+        assert_eq!(PacketId::new(0), None);
+        assert_eq!(PacketId::FIRST.number(), 1);
+        assert_eq!(PacketId::FIRST.next().number(), 2);
+        assert_eq!(PacketId::new(u16::MAX).map(PacketId::next), Some(PacketId::FIRST));
+    }
+}

@@ -38,3 +38,17 @@ impl std::fmt::Display for QoS {
         write!(f, "{}", self.bits())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_three_levels_in_ascending_order() {
+        let levels = [0, 1, 2].map(|bits| QoS::from_bits(bits).unwrap());
+        assert_eq!(levels, [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce]);
+        assert_eq!(levels.map(QoS::bits), [0, 1, 2]);
+        assert!(levels.is_sorted());
+        assert_eq!(QoS::from_bits(3), None);
+    }
+}

@@ -89,3 +89,32 @@ impl fmt::Debug for Text {
         write!(f, "{:?}", self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [v5:MQTT-1.5.4-1] [v5:MQTT-1.5.4-2] [v5:MQTT-1.5.4-3]
+    #[test]
+    fn a_string_is_utf_8_without_null_and_is_kept_as_it_came() {
+        let longest = "x".repeat(Text::MAX_LEN);
+        for good in ["", "a", "\u{FEFF}a", "\u{1}", "\u{FFFF}", "\u{10FFFF}", "e\u{301}", &longest] {
+            let text = Text::try_from(good).unwrap();
+            assert_eq!(text.as_str(), good);
+            assert_eq!((text.len(), text.is_empty()), (good.len(), good.is_empty()));
+            assert_eq!(text.compact(), text);
+        }
+        for (bad, expected) in [
+            (&b"\xff"[..], InvalidText::NotUtf8),
+            (b"\xed\xa0\x80", InvalidText::NotUtf8),     // U+D800
+            (b"\xed\xbf\xbf", InvalidText::NotUtf8),     // U+DFFF
+            (b"\xc0\x80", InvalidText::NotUtf8),         // U+0000 in two bytes
+            (b"\xf4\x90\x80\x80", InvalidText::NotUtf8), // U+110000
+            (b"a\xe2\x82", InvalidText::NotUtf8),        // the euro sign cut short
+            (b"a\0", InvalidText::Null),
+            (&[b'x'; Text::MAX_LEN + 1], InvalidText::TooLong),
+        ] {
+            assert_eq!(Text::new(Bytes::copy_from_slice(bad)), Err(expected));
+        }
+    }
+}

@@ -140,7 +140,7 @@ impl TopicFilter {
         if other.is_reserved() && self.begins_with_wildcard() {
             return false;
         }
-        let mut theirs = other.levels();
+        let mut theirs = other.spelled_out();
         for ours in self.levels() {
             match (ours, theirs.next()) {
                 ("#", _) => return true,
@@ -159,8 +159,8 @@ impl TopicFilter {
         {
             return false;
         }
-        let mut ours = self.levels();
-        let mut theirs = other.levels();
+        let mut ours = self.spelled_out();
+        let mut theirs = other.spelled_out();
         loop {
             match (ours.next(), theirs.next()) {
                 (None, None) | (Some("#"), _) | (_, Some("#")) => return true,
@@ -172,6 +172,17 @@ impl TopicFilter {
                 }
             }
         }
+    }
+
+    /// The levels, with one more where `#` cannot mean the level above it: that would be the empty topic, which does
+    /// not exist. So `#` says `+/#`, and `/#` says `/+/#`.
+    fn spelled_out(&self) -> impl Iterator<Item = &str> {
+        let text = match self.as_str() {
+            "#" => "+/#",
+            "/#" => "/+/#",
+            text => text,
+        };
+        text.split('/')
     }
 
     /// Whether it begins with `$`.
@@ -311,3 +322,6 @@ impl fmt::Display for SharedFilter {
         self.filter.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests;

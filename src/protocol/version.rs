@@ -92,3 +92,20 @@ impl std::fmt::Display for ProtocolVersion {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_a_name_a_level_and_a_number() {
+        for (version, name, level, number) in [
+            (ProtocolVersion::V3_1, "MQIsdp", 3, "3.1"),
+            (ProtocolVersion::V3_1_1, "MQTT", 4, "3.1.1"),
+            (ProtocolVersion::V5, "MQTT", 5, "5.0"),
+        ] {
+            assert_eq!((version.protocol_name(), version.level()), (name, level));
+            assert_eq!(version.to_string(), number);
+        }
+    }
+}

@@ -1,1 +1,30 @@
-//! Filled by the commits that follow.
+//! Integration tests: a real broker, real bytes, real clients.
+//!
+//! Helpers unwrap; see `support`. Every broker lives in a folder of its own on ports that the system chose, so the
+//! tests run in any order and at the same time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a helper that can't go on ends its test"
+)]
+
+#[macro_use]
+mod support;
+mod cli_config;
+mod cli_store;
+mod v5;
+mod v311;
+mod v31;
+mod access;
+mod workers;
+mod transport;
+mod lifecycle;
+mod interop;
+mod journey;
+mod sealed;
+mod stress;
+mod cli_cert;
+mod fuzz_corpus;

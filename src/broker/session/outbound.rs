@@ -85,7 +85,10 @@ pub struct Outbound {
     inflight: VecDeque<Sent>,
     /// How many at the end of those in flight this connection has not been sent again yet.
     unsent: usize,
+    /// What will be in flight once the client takes more.
     queue: VecDeque<Queued>,
+    /// What is of QoS 0 and waits for the socket alone: the receive maximum must not delay it. [v5:MQTT-3.3.4-10]
+    queue_of_qos0: VecDeque<Queued>,
     queued_bytes: usize,
     queued_retained: usize,
     next_id: Option<PacketId>,
@@ -100,7 +103,7 @@ impl Outbound {
 
     /// Messages queued, retained ones not counted.
     pub fn queued_len(&self) -> usize {
-        self.queue.len().saturating_sub(self.queued_retained)
+        self.queue.len().saturating_add(self.queue_of_qos0.len()).saturating_sub(self.queued_retained)
     }
 
     /// Retained messages that wait to be sent.
@@ -115,7 +118,15 @@ impl Outbound {
 
     /// Whether nothing waits.
     pub fn queue_is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.queue_of_qos0.is_empty()
+    }
+
+    /// Whether nothing of this level waits, so that the next such message may be sent at once.
+    pub fn queue_is_empty_for(&self, qos: QoS) -> bool {
+        match qos {
+            QoS::AtMostOnce => self.queue_of_qos0.is_empty(),
+            QoS::AtLeastOnce | QoS::ExactlyOnce => self.queue.is_empty(),
+        }
     }
 
     /// Queues at the end.
@@ -125,33 +136,36 @@ impl Outbound {
         } else {
             self.queued_bytes = self.queued_bytes.saturating_add(queued.message.size());
         }
-        self.queue.push_back(queued);
+        match queued.qos {
+            QoS::AtMostOnce => self.queue_of_qos0.push_back(queued),
+            QoS::AtLeastOnce | QoS::ExactlyOnce => self.queue.push_back(queued),
+        }
     }
 
-    /// What is next in the queue.
-    pub fn front(&self) -> Option<&Queued> {
-        self.queue.front()
+    /// Takes the next of QoS 0 out of the queue.
+    pub fn pop_qos0(&mut self) -> Option<Queued> {
+        let queued = pop_front(&mut self.queue_of_qos0)?;
+        Some(self.popped(queued))
     }
 
-    /// Takes the next out of the queue.
+    /// Takes the next above QoS 0 out of the queue.
     pub fn pop(&mut self) -> Option<Queued> {
-        let queued = self.queue.pop_front()?;
+        let queued = pop_front(&mut self.queue)?;
+        Some(self.popped(queued))
+    }
+
+    fn popped(&mut self, queued: Queued) -> Queued {
         if queued.is_retained {
             self.queued_retained = self.queued_retained.saturating_sub(1);
         } else {
             self.queued_bytes = self.queued_bytes.saturating_sub(queued.message.size());
         }
-        if self.queue.is_empty() {
-            // A burst must not pin its high-water mark in every session.
-            self.queue = VecDeque::new();
-        }
-        Some(queued)
+        queued
     }
 
     /// Drops what is queued and may not be kept for an absent client.
     pub fn drop_queued_qos0(&mut self) {
-        let kept: Vec<_> = std::iter::from_fn(|| self.pop()).filter(|queued| queued.qos > QoS::AtMostOnce).collect();
-        kept.into_iter().for_each(|queued| self.push(queued));
+        while self.pop_qos0().is_some() {}
     }
 
     /// Puts a message in flight under an identifier that no other message in flight has. [v5:MQTT-2.2.1-4]
@@ -244,4 +258,13 @@ impl Outbound {
     fn position(&self, packet_id: PacketId) -> Option<usize> {
         self.inflight.iter().position(|sent| sent.packet_id == packet_id)
     }
+}
+
+/// Takes the first out. A burst must not pin its high-water mark in every session.
+fn pop_front(queue: &mut VecDeque<Queued>) -> Option<Queued> {
+    let first = queue.pop_front()?;
+    if queue.is_empty() {
+        *queue = VecDeque::new();
+    }
+    Some(first)
 }

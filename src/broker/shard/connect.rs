@@ -11,8 +11,8 @@ use crate::broker::reason::Reason;
 use crate::broker::session::{Inbound, InboundAliases, Live, Outbound, OutboundAliases, Session, Will};
 use crate::broker::time::Timestamp;
 use crate::protocol::{
-    ConnAck, ConnAckProperties, Connect, Disconnect, DisconnectProperties, Packet, ProtocolVersion, ReasonCode, Text,
-    Violation,
+    ConnAck, ConnAckProperties, Connect, Disconnect, DisconnectProperties, Packet, PacketType, Property,
+    ProtocolVersion, ReasonCode, Text, Violation,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,6 +76,9 @@ impl Shard {
         }
         if connecting.connect.properties.authentication_method.is_some() {
             return Err((Reason::BadAuthenticationMethod, None));
+        }
+        if has_too_many_user_properties(&connecting.connect, self.limits.max_user_properties) {
+            return Err((Reason::TooManyUserProperties, None));
         }
         let will = match connecting.connect.will.clone() {
             None => None,
@@ -190,6 +193,9 @@ impl Shard {
     /// DISCONNECT from the client. [v5:MQTT-3.14.4-3]
     pub(super) fn disconnect(&mut self, now: Timestamp, index: u32, disconnect: &Disconnect, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
+        if let Err(violation) = may_come_from_client(disconnect) {
+            return self.violated(now, index, violation, effects);
+        }
         if let Some(expiry) = disconnect.properties.session_expiry_interval {
             if session.expiry.is_none() && expiry > 0 {
                 return self.violated(now, index, Violation::SessionExpiryRaised, effects);
@@ -351,6 +357,39 @@ impl Shard {
         for index in live {
             self.end_connection(now, index, Reason::ShuttingDown, None, effects);
         }
+    }
+}
+
+fn has_too_many_user_properties(connect: &Connect, maximum: usize) -> bool {
+    let of_will = connect.will.as_ref().map_or(0, |will| will.properties.user_properties.len());
+    connect.properties.user_properties.len().max(of_will) > maximum
+}
+
+/// What only a server says in DISCONNECT, a client may not. [v5:MQTT-3.14.2-1]
+fn may_come_from_client(disconnect: &Disconnect) -> Result<(), Violation> {
+    let packet = PacketType::Disconnect;
+    if disconnect.properties.server_reference.is_some() {
+        return Err(Violation::PropertyNotAllowed { property: Property::ServerReference, packet });
+    }
+    match disconnect.reason {
+        ReasonCode::NotAuthorized
+        | ReasonCode::ServerBusy
+        | ReasonCode::ServerShuttingDown
+        | ReasonCode::KeepAliveTimeout
+        | ReasonCode::SessionTakenOver
+        | ReasonCode::TopicFilterInvalid
+        | ReasonCode::RetainNotSupported
+        | ReasonCode::QoSNotSupported
+        | ReasonCode::UseAnotherServer
+        | ReasonCode::ServerMoved
+        | ReasonCode::SharedSubscriptionsNotSupported
+        | ReasonCode::ConnectionRateExceeded
+        | ReasonCode::MaximumConnectTime
+        | ReasonCode::SubscriptionIdentifiersNotSupported
+        | ReasonCode::WildcardSubscriptionsNotSupported => {
+            Err(Violation::ReasonCodeNotAllowed { packet, code: disconnect.reason.byte() })
+        }
+        _ => Ok(()),
     }
 }
 

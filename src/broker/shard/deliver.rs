@@ -205,8 +205,8 @@ impl Shard {
             self.counters.drop(Reason::Denied);
             return;
         }
-        let may_send = session.outbound.queue_is_empty() && may_send(session, queued.qos, self.limits.high_water);
-        if may_send {
+        let is_first = session.outbound.queue_is_empty_for(queued.qos);
+        if is_first && may_send(session, queued.qos, self.limits.high_water) {
             self.transmit(now, index, queued, effects);
         } else {
             self.enqueue(index, queued, effects);
@@ -246,35 +246,37 @@ impl Shard {
         }
     }
 
-    /// Sends what waits and may go: first what was in flight when the connection began, then the queue.
+    /// Sends what waits and may go: what is of QoS 0, what was in flight when the connection began, and the queue.
     pub(super) fn pump(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
         let high_water = self.limits.high_water;
         while let Some(session) = self.sessions.get_mut(index) {
-            if session.outbound.has_unsent() {
+            let next = if may_send(session, QoS::AtMostOnce, high_water)
+                && let Some(queued) = session.outbound.pop_qos0()
+            {
+                queued
+            } else if session.outbound.has_unsent() {
                 if !may_resend(session, high_water) {
                     return;
                 }
                 self.resend_next(now, index, effects);
                 continue;
-            }
-            let Some(next) = session.outbound.front() else {
-                session.recheck_queue = false;
+            } else if may_send(session, QoS::AtLeastOnce, high_water)
+                && let Some(queued) = session.outbound.pop()
+            {
+                queued
+            } else {
+                session.recheck_queue &= !session.outbound.queue_is_empty();
                 return;
             };
-            let qos = next.qos;
-            if !may_send(session, qos, high_water) {
-                return;
-            }
-            let Some(queued) = session.outbound.pop() else { return };
-            let must_ask = queued.check_delivery || session.recheck_queue;
+            let must_ask = next.check_delivery || session.recheck_queue;
             let has_lost_its_source = session.recheck_queue
-                && queued.is_retained
-                && !Sources::new(&self.policy).may_still_publish(&queued.message);
-            if has_lost_its_source || (must_ask && !may_receive(session, &queued)) {
+                && next.is_retained
+                && !Sources::new(&self.policy).may_still_publish(&next.message);
+            if has_lost_its_source || (must_ask && !may_receive(session, &next)) {
                 self.counters.drop(Reason::Denied);
                 continue;
             }
-            self.transmit(now, index, queued, effects);
+            self.transmit(now, index, next, effects);
         }
     }
 
@@ -335,11 +337,11 @@ fn may_receive(session: &Session, queued: &Queued) -> bool {
 
 /// Whether the session is connected and takes another message of this level now. [v5:MQTT-3.3.4-9]
 fn may_send(session: &Session, qos: QoS, high_water: usize) -> bool {
-    session.live.as_ref().is_some_and(|live| {
-        live.unwritten < high_water
-            && !session.outbound.has_unsent()
-            && (qos == QoS::AtMostOnce || session.outbound.inflight_len() < live.send_quota)
-    })
+    let has_quota = |quota| !session.outbound.has_unsent() && session.outbound.inflight_len() < quota;
+    session
+        .live
+        .as_ref()
+        .is_some_and(|live| live.unwritten < high_water && (qos == QoS::AtMostOnce || has_quota(live.send_quota)))
 }
 
 fn may_resend(session: &Session, high_water: usize) -> bool {

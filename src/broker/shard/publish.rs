@@ -35,6 +35,9 @@ impl Shard {
             Verdict::Allowed(_) if publish.retain && self.retained_is_full(&topic, publish.payload.len()) => {
                 Some((Reason::TooManyRetained, None))
             }
+            Verdict::Allowed(_) if publish.properties.user_properties.len() > self.limits.max_user_properties => {
+                Some((Reason::TooManyUserProperties, None))
+            }
             Verdict::Allowed(_) => None,
             Verdict::Denied(rule) => Some((verdict.reason(), Some(rule))),
             Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => Some((verdict.reason(), None)),

@@ -62,7 +62,7 @@ pub struct ConnAckProperties {
 
 impl ConnAck {
     /// Reads what follows the fixed header.
-    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    pub fn decode(mut reader: Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         let flags = reader.u8()?;
         if flags > 1 && version.reserves_bits() {
             return Err(Violation::ReservedConnAckFlags(flags));
@@ -106,7 +106,7 @@ impl Body for Form<'_, ConnAck> {
 const REFUSED: u8 = 3;
 
 impl ConnAckProperties {
-    fn decode(version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut values = PropertyReader::open(PacketType::ConnAck, version, reader)?;
         let mut all = Self::default();
         while let Some(property) = values.next()? {

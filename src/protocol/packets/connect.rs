@@ -103,7 +103,7 @@ pub struct WillProperties {
 }
 
 /// Which version a CONNECT chose, by its first two fields. [v5:MQTT-3.1.2-1] [v311:MQTT-3.1.2-2]
-pub fn chosen_version(reader: &mut Reader) -> Result<ProtocolVersion, Violation> {
+pub fn chosen_version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, Violation> {
     /// Mosquitto adds it to the level when one of its bridges connects.
     const BRIDGE: u8 = 0x80;
     let name = reader.text()?;
@@ -177,7 +177,7 @@ impl ConnectFlags {
 
 impl Connect {
     /// Reads what follows the fixed header.
-    pub fn decode(mut reader: Reader) -> Result<Self, Violation> {
+    pub fn decode(mut reader: Reader<'_>) -> Result<Self, Violation> {
         let version = chosen_version(&mut reader)?;
         let flags = ConnectFlags::new(reader.u8()?, version)?;
         let clean_start = flags.has(ConnectFlags::CLEAN_START);
@@ -222,9 +222,9 @@ impl Body for Form<'_, Connect> {
 }
 
 impl Credentials {
-    fn decode(flags: ConnectFlags, version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    fn decode(flags: ConnectFlags, version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut credentials = Self::default();
-        let is_missing = |reader: &Reader| reader.is_empty() && version.lets_credentials_be_missing();
+        let is_missing = |reader: &Reader<'_>| reader.is_empty() && version.lets_credentials_be_missing();
         if flags.has(ConnectFlags::USER_NAME) && !is_missing(reader) {
             credentials.user_name = Some(reader.text()?);
         }
@@ -236,7 +236,7 @@ impl Credentials {
 }
 
 impl ConnectProperties {
-    fn decode(version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut values = PropertyReader::open(PacketType::Connect, version, reader)?;
         let mut all = Self::default();
         while let Some(property) = values.next()? {
@@ -276,7 +276,7 @@ impl Body for Form<'_, ConnectProperties> {
 }
 
 impl LastWill {
-    fn decode(flags: ConnectFlags, version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    fn decode(flags: ConnectFlags, version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let qos = flags.will_qos()?;
         let properties = WillProperties::decode(version, reader)?;
         let topic = reader.text()?;
@@ -297,7 +297,7 @@ impl Body for Form<'_, LastWill> {
 }
 
 impl WillProperties {
-    fn decode(version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut values = PropertyReader::open(PacketType::Connect, version, reader)?;
         let mut all = Self::default();
         while let Some(property) = values.next()? {

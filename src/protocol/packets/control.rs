@@ -61,7 +61,7 @@ impl Disconnect {
 
     /// Reads what follows the fixed header. In 5.0 the end may be missing: properties, or the reason too, which then
     /// is a normal disconnection.
-    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    pub fn decode(mut reader: Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         let mut disconnect = Self::new(ReasonCode::Success);
         if version.has_properties() && !reader.is_empty() {
             disconnect.reason = reader.reason(PacketType::Disconnect)?;
@@ -88,7 +88,7 @@ impl Body for Form<'_, Disconnect> {
 }
 
 impl DisconnectProperties {
-    fn decode(version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut values = PropertyReader::open(PacketType::Disconnect, version, reader)?;
         let mut all = Self::default();
         while let Some(property) = values.next()? {
@@ -115,7 +115,7 @@ impl Body for Form<'_, DisconnectProperties> {
 
 impl Auth {
     /// Reads what follows the fixed header. Only a packet that says success and nothing else may be empty.
-    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    pub fn decode(mut reader: Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         if reader.is_empty() {
             return Ok(Self { reason: ReasonCode::Success, properties: AuthProperties::default() });
         }
@@ -140,7 +140,7 @@ impl Body for Form<'_, Auth> {
 }
 
 impl AuthProperties {
-    fn decode(version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut values = PropertyReader::open(PacketType::Auth, version, reader)?;
         let mut all = Self::default();
         while let Some(property) = values.next()? {

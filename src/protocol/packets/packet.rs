@@ -75,10 +75,11 @@ impl Packet {
     }
 
     /// Reads what follows the fixed header.
+    #[inline]
     pub fn decode(
         packet_type: PacketType,
         flags: u8,
-        reader: Reader,
+        reader: Reader<'_>,
         version: ProtocolVersion,
     ) -> Result<Self, Violation> {
         Ok(match packet_type {

@@ -39,7 +39,7 @@ pub struct PubAckProperties {
 impl PubAck {
     /// Reads what follows the fixed header of one of the four packets. In 5.0 the end may be missing: properties, or
     /// the reason too, which then is success.
-    pub fn decode(packet: PacketType, mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    pub fn decode(packet: PacketType, mut reader: Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         let mut acknowledgement = Self::new(reader.packet_id(packet)?, ReasonCode::Success);
         if version.has_properties() && !reader.is_empty() {
             acknowledgement.reason = reader.reason(packet)?;
@@ -68,7 +68,7 @@ impl Body for Form<'_, PubAck> {
 
 impl PubAckProperties {
     /// Takes the properties off any acknowledgement that has only these two.
-    pub fn decode(packet: PacketType, version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    pub fn decode(packet: PacketType, version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut values = PropertyReader::open(packet, version, reader)?;
         let mut all = Self::default();
         while let Some(property) = values.next()? {

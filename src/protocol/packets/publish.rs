@@ -88,7 +88,8 @@ pub struct PublishView<'a> {
 
 impl Publish {
     /// Reads what follows the fixed header.
-    pub fn decode(flags: u8, mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    #[inline]
+    pub fn decode(flags: u8, mut reader: Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         let qos = QoS::from_bits((flags & QOS) >> 1).ok_or(Violation::QoS3(PacketType::Publish))?;
         let is_acknowledged = qos > QoS::AtMostOnce;
         if flags & DUP != 0 && !is_acknowledged && version.reserves_bits() {
@@ -137,7 +138,8 @@ const QOS: u8 = 0b0110;
 const RETAIN: u8 = 0b0001;
 
 impl PublishProperties {
-    fn decode(version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    #[inline]
+    fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut values = PropertyReader::open(PacketType::Publish, version, reader)?;
         let mut all = Self::default();
         while let Some(property) = values.next()? {

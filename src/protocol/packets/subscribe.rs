@@ -87,7 +87,7 @@ pub struct UnsubAck {
 
 impl Subscribe {
     /// Reads what follows the fixed header.
-    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    pub fn decode(mut reader: Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         let packet_id = reader.packet_id(PacketType::Subscribe)?;
         let mut subscription_id = None;
         let mut user_properties = UserProperties::new();
@@ -138,7 +138,7 @@ impl SubscribeRequest {
         Self { filter, qos, no_local: false, retain_as_published: false, retain_handling: RetainHandling::Send }
     }
 
-    fn decode(reader: &mut Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    fn decode(reader: &mut Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         let filter = reader.text()?;
         let options = reader.u8()?;
         let reserved = if version.has_properties() { RESERVED } else { RESERVED_BEFORE_5 };
@@ -202,7 +202,7 @@ impl RetainHandling {
 
 impl SubAck {
     /// Reads what follows the fixed header.
-    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    pub fn decode(mut reader: Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         let packet = PacketType::SubAck;
         let packet_id = reader.packet_id(packet)?;
         let properties = PubAckProperties::decode(packet, version, &mut reader)?;
@@ -233,7 +233,7 @@ impl Body for Form<'_, SubAck> {
 
 impl Unsubscribe {
     /// Reads what follows the fixed header.
-    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    pub fn decode(mut reader: Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         let packet_id = reader.packet_id(PacketType::Unsubscribe)?;
         let mut user_properties = UserProperties::new();
         let mut values = PropertyReader::open(PacketType::Unsubscribe, version, &mut reader)?;
@@ -276,7 +276,7 @@ impl Body for UnsubscribeProperties<'_> {
 
 impl UnsubAck {
     /// Reads what follows the fixed header; before 5.0 that is the packet identifier alone.
-    pub fn decode(mut reader: Reader, version: ProtocolVersion) -> Result<Self, Violation> {
+    pub fn decode(mut reader: Reader<'_>, version: ProtocolVersion) -> Result<Self, Violation> {
         let packet = PacketType::UnsubAck;
         let packet_id = reader.packet_id(packet)?;
         let properties = PubAckProperties::decode(packet, version, &mut reader)?;

@@ -14,22 +14,18 @@ use bytes::Bytes;
 /// Goes through the properties of a packet. After [`PropertyReader::next`] has named one, exactly one of the methods
 /// that take a slot reads its value into the field it belongs to.
 #[derive(Debug)]
-pub struct PropertyReader {
-    values: Reader,
+pub struct PropertyReader<'a> {
+    values: Reader<'a>,
     packet: PacketType,
     current: Property,
 }
 
-impl PropertyReader {
+impl<'a> PropertyReader<'a> {
     /// Takes the properties off a packet; before 5.0 there are none.
-    pub fn open(packet: PacketType, version: ProtocolVersion, reader: &mut Reader) -> Result<Self, Violation> {
+    pub fn open(packet: PacketType, version: ProtocolVersion, reader: &mut Reader<'a>) -> Result<Self, Violation> {
         let length = if version.has_properties() { reader.varint()? } else { 0 };
-        let values = match length {
-            0 => Bytes::new(),
-            length => reader.take(usize::try_from(length).map_err(|_| Violation::Truncated)?)?,
-        };
         // Before the first `next`, no property is current; the value is never looked at.
-        Ok(Self { values: Reader::new(values), packet, current: Property::UserProperty })
+        Ok(Self { values: reader.part(length)?, packet, current: Property::UserProperty })
     }
 
     /// Names the next property, until there is none.

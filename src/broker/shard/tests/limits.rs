@@ -185,7 +185,7 @@ fn messages_wait_for_a_receiver_that_does_not_read() {
     assert_eq!(stage.hear(quick).len(), 4);
     assert_eq!(stage.hear(slow).len(), 2);
     stage.written(slow);
-    assert_eq!(stage.hear(slow), [format!("publish t={long} q1 #2"), format!("publish t={long}")]);
+    assert_eq!(stage.hear(slow), [format!("publish t={long}"), format!("publish t={long} q1 #2")]);
 }
 
 /// What waits for a slow receiver is bounded.

@@ -1,0 +1,393 @@
+//! The journal: takes events from everywhere without ever making anybody wait, and writes them in batches.
+//!
+//! If more comes than can be kept, it says how many events are missing, at the place where they are missing.
+
+use super::live::LiveFeed;
+use crate::broker::{Action, AuditEvent, EventKind, Who};
+use crate::store::{Batch, Database, Retention, StoreOp, StoredEvent, UnixMillis, WriterHandle};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// How much is recorded and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalSettings {
+    /// So many events about messages are recorded per second; of further ones only the number is.
+    pub max_events_per_second: u32,
+    /// How long events are kept.
+    pub keep_days: u32,
+    /// How much of the database they take, in MiB.
+    pub max_size_mb: u32,
+}
+
+/// Records events. Cloning is cheap.
+#[derive(Clone)]
+pub struct JournalHandle {
+    sender: mpsc::Sender<StoredEvent>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    publish_budget: u32,
+    /// The second that `published` counts in.
+    second: AtomicU64,
+    published: AtomicU32,
+    left_out: AtomicU64,
+    /// Wakes the journal when the first event is left out, in case that no other follows.
+    missing: Notify,
+}
+
+impl JournalHandle {
+    /// Records an event at the present moment. Never waits.
+    pub fn record(&self, event: AuditEvent) {
+        let at = UnixMillis::now();
+        if event.kind.action() == Action::Publish && !self.shared.affords_publish(at) {
+            return self.shared.leave_out(1);
+        }
+        if self.sender.try_send(StoredEvent { at, event }).is_err() {
+            self.shared.leave_out(1);
+        }
+    }
+}
+
+impl Shared {
+    /// Whether this second's events about messages are not used up. Two threads at the turn of a second may count a few
+    /// events wrongly; a bound need not be exact.
+    fn affords_publish(&self, at: UnixMillis) -> bool {
+        let second = at.as_millis() / 1000;
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.published.store(0, Ordering::Relaxed);
+        }
+        if self.published.load(Ordering::Relaxed) >= self.publish_budget {
+            return false;
+        }
+        self.published.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    fn leave_out(&self, count: u64) {
+        if self.left_out.fetch_add(count, Ordering::Relaxed) == 0 {
+            self.missing.notify_one();
+        }
+    }
+}
+
+/// The tasks that write events and forget old ones.
+pub struct Journal {
+    handle: JournalHandle,
+    live: LiveFeed,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    pruning: JoinHandle<()>,
+}
+
+impl Journal {
+    /// Starts the journal on the current runtime.
+    pub fn start(database: Database, writer: WriterHandle, settings: JournalSettings) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
+        let shared = Arc::new(Shared {
+            publish_budget: settings.max_events_per_second,
+            second: AtomicU64::new(0),
+            published: AtomicU32::new(0),
+            left_out: AtomicU64::new(0),
+            missing: Notify::new(),
+        });
+        let stop = CancellationToken::new();
+        let live = LiveFeed::new();
+        let under_way = Arc::new(Semaphore::new(BATCHES_UNDER_WAY));
+        let work = Work { receiver, writer, shared: shared.clone(), live: live.clone(), under_way, batch: Vec::new() };
+        Self {
+            handle: JournalHandle { sender, shared },
+            live,
+            task: tokio::spawn(work.run(stop.clone())),
+            pruning: tokio::spawn(prune(database, settings, stop.clone())),
+            stop,
+        }
+    }
+
+    /// Where events are recorded.
+    pub fn handle(&self) -> JournalHandle {
+        self.handle.clone()
+    }
+
+    /// Where events can be watched as they happen.
+    pub fn live(&self) -> LiveFeed {
+        self.live.clone()
+    }
+
+    /// Stores what was recorded, then ends. To be called before the writer is closed.
+    pub async fn close(self) {
+        self.stop.cancel();
+        for task in [self.task, self.pruning] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the journal ended early");
+            }
+        }
+    }
+}
+
+struct Work {
+    receiver: mpsc::Receiver<StoredEvent>,
+    writer: WriterHandle,
+    shared: Arc<Shared>,
+    live: LiveFeed,
+    /// Batches that the writer has. When it is slow the journal waits here, its channel fills, and events are left out:
+    /// so events never crowd out what clients wait for.
+    under_way: Arc<Semaphore>,
+    batch: Vec<StoredEvent>,
+}
+
+impl Work {
+    async fn run(mut self, stop: CancellationToken) {
+        while self.collect(&stop).await {
+            self.write().await;
+        }
+        self.write().await;
+        // What was handed to the writer is stored when all permits are back.
+        let all = u32::try_from(BATCHES_UNDER_WAY).unwrap_or(u32::MAX);
+        let _ = self.under_way.acquire_many(all).await;
+    }
+
+    /// Fills the batch: until it is large enough, or its first event has waited long enough. `false` at the end.
+    async fn collect(&mut self, stop: &CancellationToken) -> bool {
+        let mut deadline = None;
+        while self.batch.len() < BATCH_LEN {
+            let shown = self.batch.len();
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !self.receiver.is_closed() => {
+                    self.receiver.close();
+                    continue;
+                }
+                received = self.receiver.recv_many(&mut self.batch, BATCH_LEN - shown) => {
+                    if received == 0 {
+                        return false;
+                    }
+                }
+                () = self.shared.missing.notified(), if deadline.is_none() => {}
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return true,
+            }
+            for event in self.batch.iter().skip(shown) {
+                self.live.show(event);
+            }
+            deadline = deadline.or_else(|| Some(Instant::now() + BATCH_TIME));
+        }
+        true
+    }
+
+    async fn write(&mut self) {
+        let left_out = self.shared.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            let event = AuditEvent { who: Who::default(), kind: EventKind::LeftOut { count: left_out } };
+            let event = StoredEvent { at: UnixMillis::now(), event };
+            self.live.show(&event);
+            self.batch.push(event);
+        }
+        if self.batch.is_empty() {
+            return;
+        }
+        // The semaphore is never closed.
+        let Ok(permit) = self.under_way.clone().acquire_owned().await else { return };
+        let events = std::mem::take(&mut self.batch);
+        let lost = u64::try_from(events.len()).unwrap_or(u64::MAX).saturating_sub(u64::from(left_out > 0));
+        let lost = lost.saturating_add(left_out);
+        let shared = self.shared.clone();
+        let done = Box::new(move |result: Result<(), _>| {
+            if result.is_err() {
+                shared.leave_out(lost);
+            }
+            drop(permit);
+        });
+        self.writer.submit(Batch { ops: vec![StoreOp::Events(events)], done });
+    }
+}
+
+/// Forgets what is too old or too much, now and then.
+async fn prune(database: Database, settings: JournalSettings, stop: CancellationToken) {
+    loop {
+        let age = Duration::from_secs(u64::from(settings.keep_days) * SECONDS_PER_DAY);
+        let total_bytes = u64::from(settings.max_size_mb) * 1024 * 1024;
+        let keep = Retention { oldest: UnixMillis::now().before(age), total_bytes };
+        match database.prune_events(keep).await {
+            Ok(0) => {}
+            Ok(batches) => tracing::debug!(batches, "old events were removed"),
+            Err(error) => tracing::warn!(%error, "old events could not be removed"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PRUNE_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// So many events wait for the journal: some megabytes, and half a second of the heaviest load.
+const WAITING_EVENTS: usize = 16 * 1024;
+/// A batch of so many is written at once.
+const BATCH_LEN: usize = 1000;
+/// A smaller one when its first event is this old.
+const BATCH_TIME: Duration = Duration::from_millis(200);
+/// So many batches are with the writer.
+const BATCHES_UNDER_WAY: usize = 4;
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::LiveEvent;
+    use crate::protocol::{QoS, Text};
+    use crate::store::{Choice, MasterKey, Writer};
+
+    const SETTINGS: JournalSettings =
+        JournalSettings { max_events_per_second: 1_000_000, keep_days: 1, max_size_mb: 100 };
+
+    struct World {
+        _folder: tempfile::TempDir,
+        database: Database,
+        writer: Writer,
+        journal: Journal,
+    }
+
+    impl World {
+        async fn new(settings: JournalSettings) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let database = Database::create(folder.path(), &MasterKey::generate().unwrap()).await.unwrap();
+            let writer = Writer::start(database.clone());
+            let journal = Journal::start(database.clone(), writer.handle(), settings);
+            Self { _folder: folder, database, writer, journal }
+        }
+
+        async fn kinds(&self) -> Vec<EventKind> {
+            let page = self.database.events_before(None, usize::MAX, |_| Choice::Take).await.unwrap();
+            page.events.into_iter().rev().map(|stored| stored.event.kind).collect()
+        }
+
+        /// Ends the journal and hands back what was stored.
+        async fn close(self) -> Vec<EventKind> {
+            let Self { _folder: folder, database, writer, journal } = self;
+            journal.close().await;
+            writer.close().await;
+            let page = database.events_before(None, usize::MAX, |_| Choice::Take).await.unwrap();
+            drop(folder);
+            page.events.into_iter().rev().map(|stored| stored.event.kind).collect()
+        }
+    }
+
+    fn notice(text: &str) -> EventKind {
+        EventKind::Notice { text: text.into() }
+    }
+
+    fn published(topic: &str) -> EventKind {
+        let topic = Text::try_from(topic).unwrap();
+        EventKind::Published { topic, size: 1, qos: QoS::AtMostOnce, retain: false, delivered: 1 }
+    }
+
+    fn event(kind: EventKind) -> AuditEvent {
+        AuditEvent { who: Who::default(), kind }
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_is_stored_in_order_before_the_end() {
+        let world = World::new(SETTINGS).await;
+        let handle = world.journal.handle();
+        let kinds: Vec<_> = (0..2500).map(|number| notice(&number.to_string())).collect();
+        kinds.iter().for_each(|kind| handle.record(event(kind.clone())));
+        assert_eq!(world.close().await, kinds);
+    }
+
+    #[tokio::test]
+    async fn few_events_are_stored_soon_without_waiting_for_more() {
+        let world = World::new(SETTINGS).await;
+        world.journal.handle().record(event(notice("one")));
+        let started = Instant::now();
+        while world.kinds().await.is_empty() {
+            assert!(started.elapsed() < Duration::from_secs(20), "the event was never stored");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.close().await, [notice("one")]);
+    }
+
+    #[tokio::test]
+    async fn beyond_the_budget_only_the_number_of_publishes_is_kept() {
+        let world = World::new(JournalSettings { max_events_per_second: 10, ..SETTINGS }).await;
+        let handle = world.journal.handle();
+        for _ in 0..1000 {
+            handle.record(event(published("t")));
+        }
+        handle.record(event(notice("not about messages")));
+        let kinds = world.close().await;
+        let kept = kinds.iter().filter(|kind| **kind == published("t")).count();
+        // The second may turn while they are recorded.
+        assert!((10..=20).contains(&kept), "{kept}");
+        assert!(kinds.contains(&notice("not about messages")));
+        assert_eq!(left_out(&kinds), 1000 - kept as u64);
+    }
+
+    #[tokio::test]
+    async fn a_full_journal_counts_what_it_leaves_out_and_blocks_nobody() {
+        let world = World::new(SETTINGS).await;
+        let handle = world.journal.handle();
+        let recorded = WAITING_EVENTS as u64 + 500;
+        // Nothing else runs meanwhile on this thread, so the channel fills.
+        for _ in 0..recorded {
+            handle.record(event(notice("x")));
+        }
+        let kinds = world.close().await;
+        let kept = kinds.iter().filter(|kind| **kind == notice("x")).count() as u64;
+        assert_eq!((kept, left_out(&kinds)), (WAITING_EVENTS as u64, 500));
+    }
+
+    #[tokio::test]
+    async fn what_the_store_refused_is_counted_as_left_out() {
+        let world = World::new(SETTINGS).await;
+        let World { _folder: folder, database, writer, journal } = world;
+        writer.close().await;
+        let handle = journal.handle();
+        handle.record(event(notice("lost")));
+        let shared = handle.shared.clone();
+        journal.close().await;
+        assert_eq!(shared.left_out.load(Ordering::Relaxed), 1);
+        drop((folder, database));
+    }
+
+    #[tokio::test]
+    async fn after_the_end_recording_is_harmless() {
+        let world = World::new(SETTINGS).await;
+        let handle = world.journal.handle();
+        world.close().await;
+        handle.record(event(notice("late")));
+    }
+
+    #[tokio::test]
+    async fn one_who_watches_sees_events_as_they_happen() {
+        let world = World::new(SETTINGS).await;
+        let mut watcher = world.journal.live().watch();
+        world.journal.handle().record(event(notice("seen")));
+        match watcher.next().await {
+            Some(LiveEvent::Event(seen)) => assert_eq!(seen.event.kind, notice("seen")),
+            other => panic!("{other:?}"),
+        }
+        world.close().await;
+    }
+
+    #[tokio::test]
+    async fn old_events_are_forgotten_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path(), &MasterKey::generate().unwrap()).await.unwrap();
+        let old = StoredEvent { at: UnixMillis::from_millis(1000), event: event(notice("old")) };
+        database.append_events(&[old]).await.unwrap();
+        let writer = Writer::start(database.clone());
+        let journal = Journal::start(database.clone(), writer.handle(), SETTINGS);
+        let world = World { _folder: folder, database, writer, journal };
+        assert_eq!(world.close().await, []);
+    }
+
+    fn left_out(kinds: &[EventKind]) -> u64 {
+        let count = |kind: &EventKind| if let EventKind::LeftOut { count } = kind { *count } else { 0 };
+        kinds.iter().map(count).sum()
+    }
+}

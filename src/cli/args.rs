@@ -1,0 +1,76 @@
+//! The tree of commands.
+
+use super::acl::AclCommand;
+use super::cert::CertCommand;
+use super::config::ConfigCommand;
+use super::context::GlobalFlags;
+use super::logs::LogsCommand;
+use super::serve::ServeCommand;
+use super::user::UserCommand;
+use crate::config::ListenUrl;
+use clap::{Parser, Subcommand};
+
+/// The secure MQTT broker: 3.1, 3.1.1 and 5.0 over TLS, every acknowledged message stored, everything on disk sealed
+#[derive(Debug, Parser)]
+#[command(name = "securemq", version, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied.")]
+pub struct Arguments {
+    /// The flags of every command.
+    #[command(flatten)]
+    pub flags: GlobalFlags,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do: each command is one file with its arguments, its help and its `run`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the broker
+    Serve(ServeCommand),
+    /// Add, change, list and remove users
+    User(UserCommand),
+    /// Add, list, remove and try out the rules of access
+    Acl(AclCommand),
+    /// Show what happened: logins, subscriptions, messages, administration
+    Logs(LogsCommand),
+    /// Make and list certificates: the authority's, the broker's and those of clients
+    Cert(CertCommand),
+    /// Check the configuration or show what holds
+    Config(ConfigCommand),
+}
+
+impl Command {
+    /// The listeners named on the command line, which replace the configured ones.
+    pub fn listen(&self) -> &[ListenUrl] {
+        match self {
+            Self::Serve(command) => command.listen(),
+            Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
+            Self::Config(command) => command.listen(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_tree_of_commands_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_secret_can_be_given_as_an_argument() {
+        let mut commands = vec![Arguments::command()];
+        while let Some(command) = commands.pop() {
+            for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+                let name = argument.get_id().as_str();
+                let tells = ["password", "passphrase", "secret"].iter().any(|word| name.contains(word));
+                assert!(!tells || name.ends_with("file"), "`{} --{name}` would show in `ps`", command.get_name());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+}

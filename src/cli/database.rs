@@ -1,0 +1,110 @@
+//! How a command gets to the sealed database: with its key, and made first if there is none.
+
+use super::context::Context;
+use super::error::CliError;
+use crate::config::KeySettings;
+use crate::store::{Database, MasterKey, PrivateFile, Salt, StoreError, create_private_folder};
+use secrecy::SecretString;
+use std::path::{Path, PathBuf};
+
+/// The variable that may hold the master key.
+const KEY_VARIABLE: &str = "SECUREMQ_MASTER_KEY";
+
+/// The systemd credential that may hold it.
+const KEY_CREDENTIAL: &str = "securemq-master-key";
+
+/// The longest passphrase or key that is read, in bytes.
+const SECRET_LIMIT: u64 = 4096;
+
+/// A database and what had to be made for it.
+pub struct Opened {
+    /// The database.
+    pub database: Database,
+    /// Whether it is new.
+    pub is_new: bool,
+    /// The key file that was made for it.
+    pub new_key: Option<PathBuf>,
+}
+
+/// The database of the data folder. If there is none it is made, with its key and the built-in roles.
+pub async fn open(context: &Context) -> Result<Opened, CliError> {
+    let folder = context.data_dir();
+    if Database::exists_in(folder) {
+        let salt = Database::passphrase_salt(folder).await?;
+        let key = existing_key(&context.config.key, folder, salt)?;
+        let database = Database::open(folder, &key).await?;
+        return Ok(Opened { database, is_new: false, new_key: None });
+    }
+    create_private_folder(folder)?;
+    let (key, new_key) = key_for_new(&context.config.key, folder)?;
+    let database = Database::create(folder, &key).await?;
+    Ok(Opened { database, is_new: true, new_key })
+}
+
+/// The key that the environment or systemd hands over, before anything that is configured.
+fn handed_over() -> Result<Option<MasterKey>, CliError> {
+    if let Some(text) = std::env::var_os(KEY_VARIABLE) {
+        let text = text.into_string().map_err(|_| StoreError::KeyTextInvalid)?;
+        return Ok(Some(MasterKey::parse(&SecretString::from(text))?));
+    }
+    if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+        let path = Path::new(&folder).join(KEY_CREDENTIAL);
+        if path.exists() {
+            return Ok(Some(MasterKey::parse(&read_secret(&path)?)?));
+        }
+    }
+    Ok(None)
+}
+
+fn existing_key(settings: &KeySettings, folder: &Path, salt: Option<Salt>) -> Result<MasterKey, CliError> {
+    if let Some(key) = handed_over()? {
+        return Ok(key);
+    }
+    Ok(match settings {
+        KeySettings::Made => MasterKey::load(&key_file(folder))?,
+        KeySettings::File(path) => MasterKey::load(path)?,
+        KeySettings::PassphraseFile(path) => {
+            let salt = salt.ok_or_else(|| {
+                CliError::failed(
+                    "the database was made with a key and not with a passphrase",
+                    "remove key.passphrase_file from the configuration, or name the key with key.file",
+                )
+            })?;
+            MasterKey::from_passphrase(&read_secret(path)?, salt)?
+        }
+    })
+}
+
+/// The key of a database that is about to be made, and the file it was put into if it is new, too.
+fn key_for_new(settings: &KeySettings, folder: &Path) -> Result<(MasterKey, Option<PathBuf>), CliError> {
+    if let Some(key) = handed_over()? {
+        return Ok((key, None));
+    }
+    match settings {
+        KeySettings::Made => made_key(key_file(folder)),
+        KeySettings::File(path) => made_key(path.clone()),
+        KeySettings::PassphraseFile(path) => {
+            Ok((MasterKey::from_passphrase(&read_secret(path)?, Salt::generate()?)?, None))
+        }
+    }
+}
+
+/// A key file that is there without its database belongs to one that was moved away, or is being put in place.
+fn made_key(path: PathBuf) -> Result<(MasterKey, Option<PathBuf>), CliError> {
+    if path.exists() {
+        return Ok((MasterKey::load(&path)?, None));
+    }
+    Ok((MasterKey::create(&path)?, Some(path)))
+}
+
+fn key_file(folder: &Path) -> PathBuf {
+    folder.join("master.key")
+}
+
+fn read_secret(path: &Path) -> Result<SecretString, CliError> {
+    let bytes = PrivateFile::read(path, SECRET_LIMIT)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        CliError::failed(format_args!("{} is not UTF-8 text", path.display()), "write the secret as plain text")
+    })?;
+    Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+}

@@ -1,0 +1,23 @@
+//! The command line: the only place that parses arguments and prints.
+//!
+//! A command is one file with its arguments, its help and its `run`; `args` lists them, `run` starts them.
+
+mod error;
+mod output;
+mod remedy;
+mod context;
+mod database;
+mod administration;
+mod config;
+mod serve;
+mod user;
+mod acl;
+mod logs;
+mod cert;
+mod args;
+mod run;
+
+pub use context::Context;
+pub use error::{CliError, Exit, Problem};
+pub use output::{Format, Output, Visible};
+pub use run::main;

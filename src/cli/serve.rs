@@ -1,0 +1,183 @@
+//! `securemq serve`: puts the program together, says what it made, and runs until it is told to stop.
+
+use super::context::Context;
+use super::database::{Opened, open};
+use super::error::CliError;
+use crate::auth::{Made, PasswordCost, Prepared, TlsFolder, generate_password, hash_password, prepare};
+use crate::broker::{RoleName, UserName};
+use crate::config::ListenUrl;
+use crate::server::Broker;
+use crate::store::{Database, StoredUser, UnixMillis};
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use std::io::IsTerminal;
+use std::time::SystemTime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Run the broker
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With no configuration, database and certificates it makes them and listens with TLS on port 8883.
+SIGTERM and Ctrl-C stop it cleanly; SIGHUP reads the certificate files again.
+
+  securemq serve
+  securemq serve --listen mqtts://0.0.0.0:8883 --listen mqtt://127.0.0.1:1883
+  securemq serve --listen wss://0.0.0.0:8084/mqtt --data-dir /var/lib/securemq")]
+pub struct ServeCommand {
+    /// Listen here instead of where the configuration says; may be repeated [mqtts://0.0.0.0:8883, mqtt://…, ws://…/mqtt, wss://…/mqtt]
+    #[arg(long, value_name = "URL")]
+    listen: Vec<ListenUrl>,
+}
+
+/// The first account of a new database, whose password was made for it.
+struct FirstAdmin {
+    name: UserName,
+    password: SecretString,
+}
+
+impl ServeCommand {
+    /// The listeners that replace the configured ones.
+    pub fn listen(&self) -> &[ListenUrl] {
+        &self.listen
+    }
+
+    /// Runs the broker until a signal ends it.
+    pub async fn run(self, context: &Context) -> Result<(), CliError> {
+        start_tracing();
+        let output = &context.output;
+        output.line(format_args!("securemq {VERSION}, data in {}", context.data_dir().display()))?;
+        for warning in context.config.warnings() {
+            output.warning(warning);
+        }
+        let opened = open(context).await?;
+        let admin = first_admin(&opened.database).await?;
+        let tls = TlsFolder::of(context.data_dir());
+        let prepared = prepare(&tls, SystemTime::now())?;
+        say_what_was_made(context, &opened, &prepared, &tls)?;
+
+        let broker = Broker::start(&context.config, opened.database, &tls, VERSION).await?;
+        output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
+        for listener in broker.listeners() {
+            output.line(format_args!("listening on {}", listener.url))?;
+        }
+        if let Some(admin) = &admin {
+            say_how_to_begin(context, &broker, admin, &tls)?;
+        }
+        serve_until_signalled(context, &broker).await?;
+        output.line("stopping: clients are told, everything is committed")?;
+        broker.stop().await;
+        output.line("stopped")
+    }
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What developers want to know goes to standard error; `SECUREMQ_TRACE=debug` asks for more.
+fn start_tracing() {
+    let filter = EnvFilter::try_from_env("SECUREMQ_TRACE").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // A second start in one process, as in tests, keeps the first.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}
+
+/// The account `admin` with a password of its own, if there is no account yet.
+async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError> {
+    if !database.users().await?.is_empty() {
+        return Ok(None);
+    }
+    let invalid = |error| CliError::failed(error, "this is a fault of securemq; please report it");
+    let name = UserName::new("admin").map_err(invalid)?;
+    let role = RoleName::new("Admin").map_err(invalid)?;
+    let password = generate_password()?;
+    let hash = hash_password(&password, PasswordCost::CLIENT)?;
+    let now = UnixMillis::now();
+    let user = StoredUser {
+        name: name.clone(),
+        role,
+        enabled: true,
+        password: Some(SecretString::from(hash)),
+        certificate: None,
+        created: now,
+        changed: now,
+    };
+    database.add_user(&user).await?;
+    Ok(Some(FirstAdmin { name, password }))
+}
+
+fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tls: &TlsFolder) -> Result<(), CliError> {
+    let output = &context.output;
+    if let Some(path) = &opened.new_key {
+        output.line(format_args!("made the master key {} - keep a copy elsewhere", path.display()))?;
+    }
+    if opened.is_new {
+        let path = opened.database.path();
+        output.line(format_args!("made the sealed database {} with roles Admin, Teacher, Student", path.display()))?;
+    }
+    if prepared.ca == Made::Created {
+        output.line(format_args!("made the certificate authority {}", tls.ca_certificate().display()))?;
+    }
+    match prepared.server {
+        Made::Created => {
+            output.line(format_args!("made the server certificate {}", tls.server_certificate().display()))
+        }
+        Made::Renewed => output.line("renewed the server certificate: it would have ended soon"),
+        Made::Found if prepared.server_days_left < 30 => {
+            let days = prepared.server_days_left;
+            output.warning(format_args!("the server certificate ends in {days} days and is not ours to renew"));
+            Ok(())
+        }
+        Made::Found => Ok(()),
+    }
+}
+
+/// Three lines to copy, and the password that is never shown again.
+fn say_how_to_begin(context: &Context, broker: &Broker, admin: &FirstAdmin, tls: &TlsFolder) -> Result<(), CliError> {
+    let output = &context.output;
+    let (name, password) = (&admin.name, admin.password.expose_secret());
+    output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
+    let Some(port) =
+        broker.listeners().iter().map(|l| &l.url).find(|url| url.transport.is_secure()).map(|url| url.port)
+    else {
+        return Ok(());
+    };
+    let ca = tls.ca_certificate();
+    let ca = ca.display();
+    let data = context.data_dir().display();
+    output.line("try it, in two other terminals (the password is asked for):")?;
+    output.line(format_args!("  securemq sub --data-dir {data} --port {port} --user {name} --topic 'school/#'"))?;
+    output.line(format_args!(
+        "  securemq pub --data-dir {data} --port {port} --user {name} --topic school/hello --message 'good morning'"
+    ))?;
+    output.line(format_args!(
+        "  mosquitto_sub --cafile {ca} -h localhost -p {port} -u {name} -P '{password}' -t 'school/#'"
+    ))
+}
+
+/// Waits for the signal to stop; on SIGHUP the certificates are read again.
+async fn serve_until_signalled(context: &Context, broker: &Broker) -> Result<(), CliError> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            CliError::failed(
+                format_args!("signals cannot be received: {error}"),
+                "raise the limit of open files (`ulimit -n`) or end other processes",
+            )
+        })
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = hang_up.recv() => match broker.reload_certificates() {
+                Ok(()) => context.output.line("the certificate files were read again")?,
+                Err(error) => context.output.warning(format_args!("certificates stay as they were: {error}")),
+            },
+        }
+    }
+}

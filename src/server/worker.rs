@@ -1,0 +1,114 @@
+//! One core, one world: the thread that owns a shard and serves its connections.
+
+use super::front::Front;
+use super::listener::BoundListener;
+use super::mailbox::{Mail, Mailbox};
+use super::serve::serve;
+use super::world::World;
+use crate::broker::Input;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long the connections of a worker may take to end when the broker stops.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How often a worker looks whether its last connections have ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// What a worker is made of; it is built on its own thread, since nothing in it may leave it.
+pub struct Worker {
+    /// Its world.
+    pub world: Rc<World>,
+    /// How it is told something.
+    pub mailbox: Arc<Mailbox>,
+    /// What admits clients.
+    pub front: Rc<Front>,
+    /// Its own handles of the listening sockets.
+    pub listeners: Vec<Arc<BoundListener>>,
+    /// Stops accepting.
+    pub stop: CancellationToken,
+}
+
+impl Worker {
+    /// Serves until it is told to shut down and its connections have ended.
+    pub fn run(self, runtime: &tokio::runtime::Runtime) {
+        let local = LocalSet::new();
+        local.block_on(runtime, async {
+            for listener in &self.listeners {
+                let (front, listener) = (Rc::clone(&self.front), Arc::clone(listener));
+                tokio::task::spawn_local(listener.accept_loop(front, self.stop.clone()));
+            }
+            tokio::task::spawn_local(keep_time(Rc::clone(&self.world)));
+            self.read_mail().await;
+            self.say_farewell().await;
+        });
+    }
+
+    /// Acts on mail until the one that ends it.
+    async fn read_mail(&self) {
+        loop {
+            self.mailbox.arrived().await;
+            let mut is_over = false;
+            for mail in self.mailbox.take() {
+                match mail {
+                    Mail::Frames { from, frames } => self.world.frames(from, frames),
+                    Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
+                    Mail::Admitted(admitted) => serve(&self.world, *admitted),
+                    Mail::Policy { policy, applied } => {
+                        self.world.input(Input::PolicyChanged(policy));
+                        drop(applied);
+                    }
+                    Mail::ShutDown => {
+                        self.world.input(Input::ShutDown);
+                        is_over = true;
+                    }
+                }
+            }
+            self.world.end_turn();
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the last packets to be written, and for what the store still owes.
+    async fn say_farewell(&self) {
+        let all_gone = async {
+            while !self.world.is_deserted() {
+                tokio::select! {
+                    () = self.mailbox.arrived() => {
+                        for mail in self.mailbox.take() {
+                            match mail {
+                                Mail::Frames { from, frames } => self.world.frames(from, frames),
+                                Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
+                                Mail::Admitted(_) | Mail::Policy { .. } | Mail::ShutDown => {}
+                            }
+                        }
+                        self.world.end_turn();
+                    }
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                }
+            }
+        };
+        // Whoever has not read its last packet by then is cut off.
+        let _ = tokio::time::timeout(FAREWELL, all_gone).await;
+    }
+}
+
+/// Lets the shard know when something is due.
+async fn keep_time(world: Rc<World>) {
+    loop {
+        match world.tick() {
+            None => world.deadline_moved.notified().await,
+            Some(wait) => {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = world.deadline_moved.notified() => {}
+                }
+            }
+        }
+    }
+}

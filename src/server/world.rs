@@ -1,0 +1,245 @@
+//! What the tasks of one worker share: its shard, its connections, and the ways to everybody else.
+
+use super::clock::Clock;
+use super::mailbox::Mail;
+use super::outbox::Outbox;
+use super::post::{Post, StoreBatch};
+use crate::broker::{
+    CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, Input, Limits, PeerFrame, Shard, ShardId,
+    StoreOp, Timestamp,
+};
+use crate::protocol::{Packet, ProtocolVersion};
+use bytes::BytesMut;
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// The world of one worker. Everything in it belongs to one thread; what leaves it goes through [`Post`].
+pub struct World {
+    id: ShardId,
+    clock: Clock,
+    limits: Limits,
+    shard: RefCell<Shard>,
+    outboxes: RefCell<HashMap<ConnectionId, Member>>,
+    last_connection: Cell<u64>,
+    effects: RefCell<Effects>,
+    /// Frames for each shard that were made in this turn.
+    frames: RefCell<Vec<Vec<PeerFrame>>>,
+    /// Changes to be stored that were made in this turn.
+    changes: RefCell<Vec<StoreOp>>,
+    last_change: Cell<CommitId>,
+    post: Arc<Post>,
+    read_buffer: RefCell<BytesMut>,
+    spare: RefCell<Vec<BytesMut>>,
+    /// Rings when the shard's next deadline may have come closer.
+    pub deadline_moved: Notify,
+    armed: Cell<u64>,
+    /// Cloned by every connection that is being served, so that they can be counted.
+    served: Rc<()>,
+}
+
+struct Member {
+    outbox: Rc<Outbox>,
+    version: ProtocolVersion,
+    /// The largest packet it takes.
+    maximum: u32,
+}
+
+impl World {
+    /// What one read returns at most, in bytes.
+    pub const CHUNK: usize = 64 << 10;
+
+    /// Emptied write buffers that are kept for the next connection that writes.
+    const SPARE_BUFFERS: usize = 32;
+
+    /// Larger write buffers are given back to the allocator.
+    const SPARE_CAPACITY: usize = 256 << 10;
+
+    /// A world around a shard.
+    pub fn new(id: ShardId, shard: Shard, limits: Limits, clock: Clock, post: Arc<Post>) -> Self {
+        let peers = post.mailboxes.len();
+        Self {
+            id,
+            clock,
+            limits,
+            shard: RefCell::new(shard),
+            outboxes: RefCell::default(),
+            last_connection: Cell::new(0),
+            effects: RefCell::default(),
+            frames: RefCell::new((0..peers).map(|_| Vec::new()).collect()),
+            changes: RefCell::default(),
+            last_change: Cell::default(),
+            post,
+            read_buffer: RefCell::default(),
+            spare: RefCell::default(),
+            deadline_moved: Notify::new(),
+            armed: Cell::new(u64::MAX),
+            served: Rc::default(),
+        }
+    }
+
+    /// The shard of this world.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// The largest packet that clients may send.
+    pub fn max_packet_size(&self) -> u32 {
+        self.limits.max_packet_size
+    }
+
+    /// Gives a connection its number and its outbox.
+    pub fn enter(&self, version: ProtocolVersion, maximum: u32) -> (ConnectionId, Rc<Outbox>) {
+        let id = ConnectionId(self.last_connection.get() + 1);
+        self.last_connection.set(id.0);
+        let outbox = Rc::new(Outbox::default());
+        let member = Member { outbox: Rc::clone(&outbox), version, maximum };
+        self.outboxes.borrow_mut().insert(id, member);
+        (id, outbox)
+    }
+
+    /// A connection is gone.
+    pub fn forget(&self, id: ConnectionId) {
+        self.outboxes.borrow_mut().remove(&id);
+    }
+
+    /// To be held while a connection is being served.
+    pub fn served(&self) -> Rc<()> {
+        Rc::clone(&self.served)
+    }
+
+    /// Whether the last connection has written its last byte.
+    pub fn is_deserted(&self) -> bool {
+        Rc::strong_count(&self.served) == 1
+    }
+
+    /// Lets the shard act on something. What it wants from other threads is collected until [`World::end_turn`].
+    pub fn input(&self, input: Input) {
+        let mut effects = self.effects.take();
+        self.shard.borrow_mut().handle(self.clock.now(), input, &mut effects);
+        while let Some(effect) = effects.pop() {
+            self.perform(effect);
+        }
+        self.effects.replace(effects);
+    }
+
+    fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::Deliver { connection, delivery } => self.deliver(connection, &delivery),
+            Effect::Send { connection, packet } => self.send(connection, &packet),
+            Effect::Close { connection, reason: _ } => {
+                if let Some(member) = self.outboxes.borrow_mut().remove(&connection) {
+                    member.outbox.close();
+                }
+            }
+            Effect::Store { commit, op } => {
+                self.changes.borrow_mut().push(op);
+                self.last_change.set(commit);
+            }
+            Effect::Record(event) => self.post.record(*event),
+            Effect::Forward { peer, frame } => {
+                if let Some(frames) = self.frames.borrow_mut().get_mut(usize::from(peer.0)) {
+                    frames.push(frame);
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, connection: ConnectionId, delivery: &Delivery) {
+        if let Some(member) = self.outboxes.borrow().get(&connection) {
+            let view = delivery.view();
+            member.outbox.write(|buffer| {
+                self.prepare(buffer);
+                // The shard has checked the length against what the client takes.
+                view.encode(member.version, buffer);
+            });
+        }
+    }
+
+    fn send(&self, connection: ConnectionId, packet: &Packet) {
+        if let Some(member) = self.outboxes.borrow().get(&connection) {
+            member.outbox.write(|buffer| {
+                self.prepare(buffer);
+                if packet.encode(member.version, member.maximum, buffer).is_err() {
+                    // Even without its reason string the packet is too large for this client, which then goes without.
+                    tracing::debug!(packet = packet.name(), "not sent: larger than the client takes");
+                }
+            });
+        }
+    }
+
+    /// An idle connection owns no buffer; one that is to write gets a used one.
+    fn prepare(&self, buffer: &mut BytesMut) {
+        if buffer.capacity() == 0
+            && let Some(spare) = self.spare.borrow_mut().pop()
+        {
+            *buffer = spare;
+        }
+    }
+
+    /// Takes an emptied write buffer back.
+    pub fn give_back(&self, mut buffer: BytesMut) {
+        let mut spare = self.spare.borrow_mut();
+        buffer.clear();
+        if spare.len() < Self::SPARE_BUFFERS && buffer.try_reclaim(1) && buffer.capacity() <= Self::SPARE_CAPACITY {
+            spare.push(buffer);
+        }
+    }
+
+    /// The buffer that all connections of this worker read into, with room for a chunk.
+    pub fn read_buffer(&self) -> RefMut<'_, BytesMut> {
+        let mut buffer = self.read_buffer.borrow_mut();
+        buffer.reserve(Self::CHUNK);
+        buffer
+    }
+
+    /// Sends everything that was collected for other threads.
+    pub fn end_turn(&self) {
+        for (peer, frames) in self.frames.borrow_mut().iter_mut().enumerate() {
+            if !frames.is_empty() {
+                let frames = std::mem::take(frames);
+                self.post.mail(peer, Mail::Frames { from: self.id, frames });
+            }
+        }
+        let changes = std::mem::take(&mut *self.changes.borrow_mut());
+        if !changes.is_empty() {
+            self.post.store(StoreBatch { from: self.id, changes, commit: self.last_change.get() });
+        }
+        let next = self.shard.borrow().next_deadline().map_or(u64::MAX, Timestamp::as_millis);
+        if next < self.armed.get() {
+            self.armed.set(next);
+            self.deadline_moved.notify_one();
+        }
+    }
+
+    /// Whether another worker must catch up before more is taken from clients.
+    pub fn is_backlogged(&self) -> bool {
+        self.post.is_backlogged(self.id)
+    }
+
+    /// Does what is due, and says how long it is until there is something to do again.
+    pub fn tick(&self) -> Option<std::time::Duration> {
+        // Nothing to be woken for while the answer is on its way to the one who would be woken.
+        self.armed.set(0);
+        self.input(Input::Tick);
+        self.end_turn();
+        let next = self.shard.borrow().next_deadline();
+        self.armed.set(next.map_or(u64::MAX, Timestamp::as_millis));
+        let next = next?;
+        Some(self.clock.until(next))
+    }
+
+    /// Acts on a piece of mail that is not a connection.
+    pub fn frames(&self, from: ShardId, frames: Vec<PeerFrame>) {
+        for frame in frames {
+            self.input(Input::Forwarded { peer: from, frame });
+        }
+    }
+
+    /// The store has dealt with changes.
+    pub fn committed(&self, commit: CommitId, outcome: CommitOutcome) {
+        self.input(Input::Committed { commit, outcome });
+    }
+}

@@ -1,0 +1,201 @@
+//! The database: opened with the master key, read through a few connections, changed one change at a time.
+
+use super::connection::{Change, ChangeConnection, readers};
+use super::error::{RecordError, RowLabel, StoreError};
+use super::keys::{DataKey, Keyring, MasterKey, Salt, StoreId};
+use super::migrate::{migrations, upgrade};
+use super::private_file::PrivateFile;
+use super::seal::{KeyId, Place, RowKey};
+use sqlx::{SqliteConnection, SqlitePool, query, query_as, query_scalar};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The sealed database of one data folder. Cloning is cheap: clones share their connections.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    keys: Keyring,
+    readers: SqlitePool,
+    changes: ChangeConnection,
+}
+
+impl Database {
+    /// The name of the database in the data folder.
+    pub const FILE_NAME: &'static str = "securemq.db";
+
+    /// Where the database of a data folder is.
+    pub fn path_in(folder: &Path) -> PathBuf {
+        folder.join(Self::FILE_NAME)
+    }
+
+    /// Whether a data folder has a database.
+    pub fn exists_in(folder: &Path) -> bool {
+        Self::path_in(folder).exists()
+    }
+
+    /// The salt to make the master key from a passphrase with, if this database was made with one.
+    pub async fn passphrase_salt(folder: &Path) -> Result<Option<Salt>, StoreError> {
+        let path = Self::path_in(folder);
+        demand_database(&path)?;
+        let readers = readers(&path);
+        let salt = meta::<{ Salt::LEN }>(&mut *readers.acquire().await?, SALT).await?;
+        readers.close().await;
+        Ok(salt.map(Salt::new))
+    }
+
+    /// Opens the database of a data folder; one of an earlier schema is backed up and brought up to date.
+    pub async fn open(folder: &Path, key: &MasterKey) -> Result<Self, StoreError> {
+        let path = Self::path_in(folder);
+        demand_database(&path)?;
+        upgrade(&path, migrations()).await?;
+        let readers = readers(&path);
+        let keys = load_keys(&mut *readers.acquire().await?, &path, key).await?;
+        let changes = ChangeConnection::new(&path);
+        Ok(Self { shared: Arc::new(Shared { path, keys, readers, changes }) })
+    }
+
+    /// Closes the connections of all clones, after what they do now.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.shared.readers.close().await;
+        self.shared.changes.close().await
+    }
+
+    /// Closes the connection that changes are made through; the next change opens it again.
+    pub(super) async fn close_changes(&self) -> Result<(), StoreError> {
+        self.shared.changes.close().await
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    pub(super) fn keys(&self) -> &Keyring {
+        &self.shared.keys
+    }
+
+    pub(super) fn readers(&self) -> &SqlitePool {
+        &self.shared.readers
+    }
+
+    pub(super) async fn change(&self) -> Result<Change<'_>, StoreError> {
+        self.shared.changes.begin().await
+    }
+
+    /// The number of the present users, roles and rules: it grows with every change of them. Cheap.
+    pub async fn generation(&self) -> Result<u64, StoreError> {
+        counter(&mut *self.readers().acquire().await?, GENERATION).await
+    }
+
+    /// The generation that the running broker, or the last one that ran, goes by.
+    pub async fn generation_in_force(&self) -> Result<u64, StoreError> {
+        counter(&mut *self.readers().acquire().await?, GENERATION_IN_FORCE).await
+    }
+
+    /// Says which generation the running broker goes by, for commands that wait until what they changed holds.
+    pub async fn put_in_force(&self, generation: u64) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        query("UPDATE counters SET value = ? WHERE name = ?")
+            .bind(generation.cast_signed())
+            .bind(GENERATION_IN_FORCE)
+            .execute(&mut *change.connection())
+            .await?;
+        change.commit().await
+    }
+}
+
+/// A database file that is there and that only its owner may touch.
+fn demand_database(path: &Path) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Err(StoreError::NoDatabase { path: path.to_owned() });
+    }
+    PrivateFile::demand(path)
+}
+
+/// Unwraps the data keys. A check value tells a wrong master key from an altered row.
+async fn load_keys(connection: &mut SqliteConnection, path: &Path, key: &MasterKey) -> Result<Keyring, StoreError> {
+    let missing = |name| StoreError::Missing { table: META, row: RowLabel::Name(name) };
+    let store = meta(connection, STORE_ID).await?.map(StoreId).ok_or_else(|| missing(STORE_ID))?;
+    let check: Vec<u8> = meta_value(connection, KEY_CHECK).await?.ok_or_else(|| missing(KEY_CHECK))?;
+    let wrapping = key.wrapping_key(&store)?;
+    if wrapping.open(&key_check_place(), &check).is_err() {
+        return Err(StoreError::WrongKey { path: path.to_owned() });
+    }
+    let rows: Vec<(i64, Vec<u8>)> =
+        query_as("SELECT id, wrapped FROM data_keys ORDER BY id").fetch_all(&mut *connection).await?;
+    let mut keys = Vec::with_capacity(rows.len());
+    for (id, wrapped) in rows {
+        let unknown = |_| Place { table: "data_keys", column: "wrapped", row: RowKey::Number(id) }.error();
+        let id = u32::try_from(id).map(KeyId).map_err(unknown)?;
+        keys.push(DataKey::unwrap(id, &wrapped, &wrapping)?);
+    }
+    let (first, later) =
+        keys.split_first().ok_or(StoreError::Missing { table: "data_keys", row: RowLabel::Number(1) })?;
+    Keyring::new(first, later)
+}
+
+/// The value of a row of table meta.
+pub(super) async fn meta_value(
+    connection: &mut SqliteConnection,
+    name: &'static str,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(query_scalar("SELECT value FROM meta WHERE name = ?").bind(name).fetch_optional(connection).await?)
+}
+
+async fn meta<const N: usize>(
+    connection: &mut SqliteConnection,
+    name: &'static str,
+) -> Result<Option<[u8; N]>, StoreError> {
+    let Some(value) = meta_value(connection, name).await? else { return Ok(None) };
+    let bytes = <[u8; N]>::try_from(value.as_slice()).map_err(|_| StoreError::Unreadable {
+        table: META,
+        row: RowLabel::Name(name),
+        source: RecordError::CutOff,
+    })?;
+    Ok(Some(bytes))
+}
+
+/// Where a sealed value of table meta stands.
+pub(super) fn meta_place(name: &'static str) -> Place<'static> {
+    Place { table: META, column: "value", row: RowKey::Name(name) }
+}
+
+/// Where the value stands that only the right master key opens.
+pub(super) fn key_check_place() -> Place<'static> {
+    meta_place(KEY_CHECK)
+}
+
+/// The number of the present users, roles and rules, within a reading.
+pub(super) async fn generation(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+    counter(connection, GENERATION).await
+}
+
+async fn counter(connection: &mut SqliteConnection, name: &'static str) -> Result<u64, StoreError> {
+    let value: Option<i64> =
+        query_scalar("SELECT value FROM counters WHERE name = ?").bind(name).fetch_optional(connection).await?;
+    Ok(value.ok_or_else(|| no_counter(name))?.cast_unsigned())
+}
+
+/// Counts on, within a change: the next number of a row, or the generation that the change makes.
+pub(super) async fn count(connection: &mut SqliteConnection, name: &'static str) -> Result<i64, StoreError> {
+    let value: Option<i64> = query_scalar("UPDATE counters SET value = value + 1 WHERE name = ? RETURNING value")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    value.ok_or_else(|| no_counter(name))
+}
+
+fn no_counter(name: &'static str) -> StoreError {
+    StoreError::Missing { table: "counters", row: RowLabel::Name(name) }
+}
+
+const META: &str = "meta";
+pub(super) const STORE_ID: &str = "store_id";
+pub(super) const KEY_CHECK: &str = "key_check";
+pub(super) const SALT: &str = "salt";
+pub(super) const GENERATION: &str = "generation";
+pub(super) const GENERATION_IN_FORCE: &str = "generation_in_force";

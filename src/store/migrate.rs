@@ -1,0 +1,87 @@
+//! The schema: forward only, with a backup before every change, and newer files refused untouched.
+
+use super::connection::{options, read_only_options};
+use super::error::StoreError;
+use super::private_file::{PrivateFile, put_in_place, remove_if_there};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, query, query_scalar};
+use std::path::{Path, PathBuf};
+
+/// The steps from nothing to the present schema.
+pub(super) fn migrations() -> Vec<Migration> {
+    vec![migration(1, "init", include_str!("migrations/0001_init.sql"))]
+}
+
+fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
+    Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+}
+
+/// The latest migration that was applied to a database; `None` for one that is not ours.
+async fn schema_of(connection: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
+    let ours: Option<i64> =
+        query_scalar("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'")
+            .fetch_optional(&mut *connection)
+            .await?;
+    if ours.is_none() {
+        return Ok(None);
+    }
+    Ok(query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut *connection).await?)
+}
+
+/// Brings an existing database up to date: refuses a newer one untouched, backs up before it changes anything.
+pub(super) async fn upgrade(path: &Path, migrations: Vec<Migration>) -> Result<(), StoreError> {
+    let known = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let not_ours = || StoreError::NotOurs { path: path.to_owned() };
+    let mut reader = read_only_options(path).connect().await?;
+    let found = match schema_of(&mut reader).await {
+        Err(StoreError::Damaged(_)) | Ok(None) => return Err(not_ours()),
+        found => found?.unwrap_or_default(),
+    };
+    reader.close().await?;
+    if found > known {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
+    }
+    if found < known {
+        let mut connection = options(path).connect().await?;
+        backup(&mut connection, path, &backup_path(path, found)).await?;
+        apply(&mut connection, path, migrations).await?;
+        connection.close().await?;
+    }
+    Ok(())
+}
+
+/// Applies what is missing.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    migrations: Vec<Migration>,
+) -> Result<(), StoreError> {
+    Migrator::with_migrations(migrations)
+        .run_direct(None, connection, false)
+        .await
+        .map_err(|source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) })
+}
+
+/// Writes a whole copy of the database, as sealed as it is, to a new file.
+async fn backup(connection: &mut SqliteConnection, path: &Path, to: &Path) -> Result<(), StoreError> {
+    let mut unfinished = to.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    let unfinished = PathBuf::from(unfinished);
+    remove_if_there(&unfinished)?;
+    // VACUUM INTO writes into an empty file that exists, and so keeps its mode.
+    PrivateFile::create(&unfinished, &[])?;
+    let target = unfinished.to_str().ok_or_else(|| StoreError::NotOurs { path: path.to_owned() })?;
+    query("VACUUM INTO ?").bind(target).execute(&mut *connection).await?;
+    match put_in_place(&unfinished, to) {
+        // An earlier attempt at the same upgrade made it; the older copy is the one to keep.
+        Err(StoreError::AlreadyExists { .. }) => remove_if_there(&unfinished),
+        placed => placed,
+    }
+}
+
+/// Where the backup of a database with that schema goes.
+fn backup_path(path: &Path, schema: i64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".schema-{schema}.backup"));
+    PathBuf::from(name)
+}

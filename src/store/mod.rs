@@ -1,0 +1,42 @@
+//! The sealed store: users, roles, rules, the log of events and retained messages in one SQLite file that shows nothing.
+//!
+//! A master key outside the file wraps the data keys in it; everything that tells about people or traffic is sealed with
+//! those. Changes of users, roles and rules are one transaction each, made by the broker or by a command beside it; what
+//! the running broker writes goes through one [`Writer`].
+
+mod error;
+mod wall_clock;
+mod private_file;
+mod record;
+mod seal;
+mod keys;
+mod connection;
+mod migrate;
+mod database;
+mod names;
+mod roles;
+mod rules;
+mod users;
+mod directory;
+mod event_record;
+mod logs;
+mod retained;
+mod create;
+mod writer;
+
+pub use database::Database;
+pub use directory::Directory;
+pub use error::{FileAction, RecordError, RowLabel, SealError, StoreError};
+pub use event_record::StoredEvent;
+pub use keys::{MasterKey, Salt};
+pub use logs::{ChainBreak, ChainReport, Choice, EventPage, EventPosition, Retention};
+pub use private_file::{PrivateFile, create_private_folder};
+pub use retained::{LoadedRetained, RetainedRecord};
+pub use roles::StoredRole;
+pub use rules::NewRule;
+pub use users::{Access, CertificateFingerprint, StoredUser};
+pub use wall_clock::UnixMillis;
+pub use writer::{Batch, StoreFailure, StoreOp, Writer, WriterCounters, WriterHandle};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! Altered files: every column of every table, rows that change places, rows that are gone.
+
+use super::*;
+use crate::broker::{RuleEffect, Subject, TopicPattern};
+use sqlx::{AssertSqlSafe, Connection, Row, query};
+
+/// A store in which every table has at least two rows.
+async fn filled() -> World {
+    let world = World::new();
+    let database = world.create().await;
+    for name in ["alice", "bob"] {
+        database.add_user(&user(name, "Teacher")).await.unwrap();
+        let subject = Subject::User(user_name(name));
+        let pattern = TopicPattern::new("a/#").unwrap();
+        let rule = NewRule { subject, pattern, publish: true, subscribe: true, effect: RuleEffect::Allow };
+        database.add_rule(rule).await.unwrap();
+    }
+    let writer = Writer::start(database.clone());
+    let ops = vec![StoreOp::Retain(record("t/1", b"one", 1)), StoreOp::Retain(record("t/2", b"two", 2))];
+    writer.handle().store(ops).await.unwrap();
+    writer.close().await;
+    for at in 0..4 {
+        database.append_events(&[event(at, "t")]).await.unwrap();
+    }
+    let keep = Retention { oldest: UnixMillis::from_millis(1), total_bytes: u64::MAX };
+    database.prune_events(keep).await.unwrap();
+    database.close().await.unwrap();
+    world
+}
+
+/// Reads everything there is; what is wrong is returned in words.
+async fn read_all(world: &World) -> Vec<String> {
+    let database = match world.open().await {
+        Ok(database) => database,
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut wrong = Vec::new();
+    let mut note = |error: StoreError| wrong.push(error.to_string());
+    let _ = database.directory().await.map_err(&mut note);
+    let _ = database.find_user(&user_name("alice")).await.map_err(&mut note);
+    match database.load_retained().await {
+        Ok(loaded) => loaded.damaged.into_iter().for_each(&mut note),
+        Err(error) => note(error),
+    }
+    let _ = database.events_before(None, 100, |_| Choice::Take).await.map_err(&mut note);
+    match database.verify_chain().await {
+        Ok(report) => wrong.extend(report.breaks.iter().map(ToString::to_string)),
+        Err(error) => note(error),
+    }
+    // Writing meets what is altered as well, and must not panic either.
+    let writer = Writer::start(database.clone());
+    let ops = vec![StoreOp::Retain(record("t/1", b"new", 9)), StoreOp::Events(vec![event(9, "t")])];
+    let _ = writer.handle().store(ops).await;
+    writer.close().await;
+    let _ = database.set_enabled(&user_name("bob"), Access::Disabled, UnixMillis::default()).await;
+    database.close().await.unwrap();
+    wrong
+}
+
+/// The columns that are sealed, MACed or compared with what is sealed: (table, column, what picks the row).
+const PROTECTED: &[(&str, &str, &str)] = &[
+    ("meta", "value", "name = 'store_id'"),
+    ("meta", "value", "name = 'key_check'"),
+    ("meta", "value", "name = 'event_head'"),
+    ("meta", "value", "name = 'event_anchor'"),
+    ("data_keys", "id", "id = 1"),
+    ("data_keys", "wrapped", "id = 1"),
+    ("roles", "id", "id = 2"),
+    ("roles", "name_index", "id = 2"),
+    ("roles", "sealed", "id = 2"),
+    ("users", "id", "id = 1"),
+    ("users", "name_index", "id = 1"),
+    ("users", "sealed", "id = 1"),
+    ("rules", "id", "id = 7"),
+    ("rules", "subject_index", "id = 7"),
+    ("rules", "sealed", "id = 7"),
+    ("events", "seq", "seq = 3"),
+    ("events", "count", "seq = 3"),
+    ("events", "sealed", "seq = 3"),
+    ("events", "chain", "seq = 3"),
+    ("retained", "topic_index", "rowid = 1"),
+    ("retained", "version", "rowid = 1"),
+    ("retained", "sealed", "rowid = 1"),
+];
+
+#[tokio::test]
+async fn an_altered_column_of_any_table_is_told_and_never_a_panic() {
+    let whole = filled().await;
+    for (table, column, which) in PROTECTED {
+        let world = whole.copy();
+        alter(&world, table, column, which).await;
+        let wrong = read_all(&world).await;
+        assert!(!wrong.is_empty(), "{table}.{column} where {which}");
+        let named = wrong.iter().any(|text| text.contains(&format!("of table {table}")));
+        let of_the_log = *table == "events" || which.contains("event_");
+        let of_the_key = wrong.iter().any(|text| text.contains("the master key does not open"));
+        assert!(named || of_the_log || of_the_key, "{table}.{column}: {wrong:?}");
+    }
+}
+
+/// Flips a bit: of the last byte of a blob, of a number in bit 6.
+async fn alter(world: &World, table: &str, column: &str, which: &str) {
+    let mut raw = world.raw().await;
+    let select = format!("SELECT typeof({column}), CAST({column} AS BLOB), {column} FROM {table} WHERE {which}");
+    let row = query(AssertSqlSafe(select)).fetch_one(&mut raw).await.unwrap();
+    let update = AssertSqlSafe(format!("UPDATE {table} SET {column} = ? WHERE {which}"));
+    let update = match row.get::<String, _>(0).as_str() {
+        "integer" => query(update).bind(row.get::<i64, _>(2) ^ 64),
+        _ => {
+            let mut bytes: Vec<u8> = row.get(1);
+            *bytes.last_mut().unwrap() ^= 1;
+            query(update).bind(bytes)
+        }
+    };
+    assert_eq!(update.execute(&mut raw).await.unwrap().rows_affected(), 1);
+    raw.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_sealed_can_be_altered_without_a_panic() {
+    let whole = filled().await;
+    for deed in [
+        "UPDATE counters SET value = value + 1000",
+        "UPDATE counters SET value = -5",
+        "UPDATE counters SET value = 9223372036854775807",
+        "DELETE FROM counters",
+        "DELETE FROM meta",
+        "DELETE FROM data_keys",
+        "DELETE FROM roles",
+        "DELETE FROM users",
+        "DELETE FROM rules",
+        "DELETE FROM events",
+        "DELETE FROM retained",
+        "UPDATE meta SET value = x''",
+        "UPDATE meta SET name = name || 'x'",
+        "UPDATE data_keys SET id = -1",
+        "UPDATE data_keys SET wrapped = x''",
+        "UPDATE users SET sealed = x''",
+        "UPDATE events SET sealed = x'', chain = x''",
+        "UPDATE events SET seq = 9223372036854775807 WHERE seq = 4",
+        "UPDATE events SET seq = -9223372036854775808 WHERE seq = 4",
+        "UPDATE retained SET version = x'', sealed = x''",
+        "UPDATE retained SET topic_index = x'00' WHERE rowid = 1",
+        "DROP TABLE users",
+        "DROP TABLE meta",
+        "DROP TABLE events",
+        "DELETE FROM _sqlx_migrations",
+    ] {
+        let world = whole.copy();
+        let mut raw = world.raw().await;
+        query(AssertSqlSafe(deed.to_owned())).execute(&mut raw).await.unwrap();
+        raw.close().await.unwrap();
+        read_all(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn rows_that_change_places_do_not_open() {
+    let whole = filled().await;
+    for (table, id) in [("users", "id"), ("roles", "id"), ("rules", "id"), ("retained", "rowid"), ("events", "seq")] {
+        let world = whole.copy();
+        let mut raw = world.raw().await;
+        let (one, two) = if table == "events" { (3, 4) } else { (1, 2) };
+        let swap = format!(
+            "UPDATE {table} SET sealed = (SELECT sealed FROM {table} AS other \
+             WHERE other.{id} = {one} + {two} - {table}.{id}) WHERE {id} IN ({one}, {two})"
+        );
+        query(AssertSqlSafe(swap)).execute(&mut raw).await.unwrap();
+        raw.close().await.unwrap();
+        let wrong = read_all(&world).await.join("\n");
+        assert!(wrong.contains(&format!("of table {table} does not open")), "{table}: {wrong}");
+    }
+}
+
+#[tokio::test]
+async fn one_altered_user_denies_everything_instead_of_leaving_a_part_of_the_policy() {
+    let world = filled().await;
+    alter(&world, "rules", "sealed", "id = 7").await;
+    let database = world.open().await.unwrap();
+    let error = database.directory().await.unwrap_err().to_string();
+    assert!(error.starts_with("row 7 of table rules does not open"), "{error}");
+}
+
+#[tokio::test]
+async fn one_altered_retained_message_is_reported_and_the_others_are_loaded() {
+    let world = filled().await;
+    alter(&world, "retained", "sealed", "rowid = 1").await;
+    let loaded = world.open().await.unwrap().load_retained().await.unwrap();
+    assert_eq!((loaded.records.len(), loaded.damaged.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn bytes_of_the_file_that_change_anywhere_make_no_panic() {
+    let world = filled().await;
+    let path = Database::path_in(world.folder());
+    let whole = std::fs::read(&path).unwrap();
+    for step in 0..60 {
+        let mut bytes = whole.clone();
+        let position = (step * 7919 + step * step * 31) % bytes.len();
+        for byte in bytes.iter_mut().skip(position).take(16) {
+            *byte = byte.wrapping_add(101);
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        for suffix in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(world.folder().join(format!("securemq.db{suffix}")));
+        }
+        read_all(&world).await;
+    }
+}

@@ -1,0 +1,329 @@
+//! The one writer of a running broker: everything that waits goes into one transaction, and then all are told.
+//!
+//! A commit costs one wait for the disk, whether it holds one change or thousands; so while one commit is under way the
+//! next is collected.
+
+use super::database::Database;
+use super::error::StoreError;
+use super::event_record::StoredEvent;
+use super::logs;
+use super::retained::{self, RetainedChange, RetainedRecord, topic_index};
+use super::seal::BlindIndex;
+use crate::broker::RetainedVersion;
+use crate::protocol::TopicName;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// One change. Plain data: what it means is decided here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most changes are of the large kind, and a box costs an allocation each")]
+pub enum StoreOp {
+    /// Keeps a retained message, unless a later change of its topic is known.
+    Retain(RetainedRecord),
+    /// Forgets the retained message of a topic, unless a later one is known.
+    Unretain {
+        /// Which topic.
+        topic: TopicName,
+        /// Which change this is.
+        version: RetainedVersion,
+    },
+    /// Appends to the log of events.
+    Events(Vec<StoredEvent>),
+}
+
+impl StoreOp {
+    /// Roughly the memory it takes, in bytes: what the queue is bounded by.
+    fn size(&self) -> usize {
+        match self {
+            Self::Retain(record) => record.message.size(),
+            Self::Unretain { topic, .. } => size_of::<Self>() + topic.as_str().len(),
+            Self::Events(events) => size_of::<Self>() + events.len() * ROUGH_EVENT_LEN,
+        }
+    }
+}
+
+/// Changes that belong together: all of them hold, or none.
+pub struct Batch {
+    /// The changes, in their order.
+    pub ops: Vec<StoreOp>,
+    /// Called once, after the commit or its failure, on the writer's task: it must be quick and must not block.
+    pub done: Box<dyn FnOnce(Result<(), StoreFailure>) + Send>,
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("ops", &self.ops).finish_non_exhaustive()
+    }
+}
+
+/// Why a batch was not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum StoreFailure {
+    /// More waits to be stored than the writer takes.
+    #[error("too much waits to be stored")]
+    QueueFull,
+    /// No space is left.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Another process keeps the database locked.
+    #[error("the database is locked")]
+    Busy,
+    /// The disk or the database refuses; the log of the program says more.
+    #[error("the database refuses")]
+    Refused,
+    /// The writer has ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreFailure {
+    fn of(error: &StoreError) -> Self {
+        match error {
+            StoreError::DiskFull => Self::DiskFull,
+            StoreError::Busy => Self::Busy,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// What the writer has done since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WriterCounters {
+    /// Transactions that hold.
+    pub commits: u64,
+    /// Batches in them.
+    pub batches: u64,
+    /// Transactions that failed.
+    pub failures: u64,
+}
+
+/// Hands changes to the writer. Cloning is cheap.
+#[derive(Clone)]
+pub struct WriterHandle {
+    sender: mpsc::Sender<Batch>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// What waits, in bytes.
+    waiting: AtomicUsize,
+    commits: AtomicU64,
+    batches: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl WriterHandle {
+    /// Hands over a batch and returns at once. If the writer takes no more, `done` is called here and now.
+    pub fn submit(&self, batch: Batch) {
+        let size = batch.size();
+        let before = self.shared.waiting.fetch_add(size, Ordering::Relaxed);
+        // One batch may be larger than the bound: alone, it is taken.
+        if before > 0 && before.saturating_add(size) > WAITING_LIMIT {
+            self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
+            return (batch.done)(Err(StoreFailure::QueueFull));
+        }
+        if let Err(error) = self.sender.try_send(batch) {
+            self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
+            match error {
+                mpsc::error::TrySendError::Full(batch) => (batch.done)(Err(StoreFailure::QueueFull)),
+                mpsc::error::TrySendError::Closed(batch) => (batch.done)(Err(StoreFailure::Closed)),
+            }
+        }
+    }
+
+    /// Hands over changes and waits until they are stored.
+    pub async fn store(&self, ops: Vec<StoreOp>) -> Result<(), StoreFailure> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let done = Box::new(move |result| {
+            // Nobody may wait any more.
+            let _ = sender.send(result);
+        });
+        self.submit(Batch { ops, done });
+        receiver.await.unwrap_or(Err(StoreFailure::Closed))
+    }
+
+    /// What the writer has done.
+    pub fn counters(&self) -> WriterCounters {
+        WriterCounters {
+            commits: self.shared.commits.load(Ordering::Relaxed),
+            batches: self.shared.batches.load(Ordering::Relaxed),
+            failures: self.shared.failures.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Batch {
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.ops.iter().map(StoreOp::size).sum::<usize>()
+    }
+}
+
+/// The task that writes.
+pub struct Writer {
+    handle: WriterHandle,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts the writer of a database on the current runtime. There is one per broker.
+    pub fn start(database: Database) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
+        let shared = Arc::new(Shared::default());
+        let stop = CancellationToken::new();
+        let work = Work { database, shared: shared.clone(), graves: Graves::default() };
+        let task = tokio::spawn(work.run(receiver, stop.clone()));
+        Self { handle: WriterHandle { sender, shared }, stop, task }
+    }
+
+    /// Where changes are handed in.
+    pub fn handle(&self) -> WriterHandle {
+        self.handle.clone()
+    }
+
+    /// Stores what was handed in, then ends; whatever is handed in later is refused.
+    pub async fn close(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the writer ended early");
+        }
+    }
+}
+
+struct Work {
+    database: Database,
+    shared: Arc<Shared>,
+    graves: Graves,
+}
+
+impl Work {
+    async fn run(mut self, mut receiver: mpsc::Receiver<Batch>, stop: CancellationToken) {
+        let mut group = Vec::new();
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = stop.cancelled(), if !receiver.is_closed() => {
+                    // What is in the channel is still received; then `recv_many` says 0.
+                    receiver.close();
+                    continue;
+                }
+                received = receiver.recv_many(&mut group, WAITING_BATCHES) => received,
+            };
+            if received == 0 {
+                break;
+            }
+            self.commit_group(&mut group).await;
+        }
+        if let Err(error) = self.database.close_changes().await {
+            tracing::warn!(%error, "the writer's connection did not close");
+        }
+    }
+
+    async fn commit_group(&mut self, group: &mut Vec<Batch>) {
+        let size = group.iter().map(Batch::size).sum();
+        let mut waiters = Vec::with_capacity(group.len());
+        let mut ops = Vec::with_capacity(group.len());
+        for batch in group.drain(..) {
+            ops.extend(batch.ops);
+            waiters.push(batch.done);
+        }
+        let result = self.commit(&ops).await;
+        match &result {
+            Ok(()) => {
+                self.shared.commits.fetch_add(1, Ordering::Relaxed);
+                self.shared.batches.fetch_add(u64::try_from(waiters.len()).unwrap_or_default(), Ordering::Relaxed);
+            }
+            Err(error) => {
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%error, batches = waiters.len(), "a transaction failed and was undone");
+            }
+        }
+        self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
+        let result = result.map_err(|error| StoreFailure::of(&error));
+        for done in waiters {
+            done(result);
+        }
+    }
+
+    /// One transaction with few statements, whatever the number of changes.
+    async fn commit(&mut self, ops: &[StoreOp]) -> Result<(), StoreError> {
+        let keys = self.database.keys();
+        // Of several changes of one topic only the latest is written.
+        let mut topics: BTreeMap<BlindIndex, (RetainedVersion, RetainedChange<'_>)> = BTreeMap::new();
+        let mut events = Vec::new();
+        let mut change_topic = |topic, version, change| {
+            let index = topic_index(keys, topic);
+            let known = topics.get(&index).map(|(version, _)| *version).max(self.graves.version(&index));
+            if known < Some(version) {
+                topics.insert(index, (version, change));
+            }
+        };
+        for op in ops {
+            match op {
+                StoreOp::Retain(record) => {
+                    change_topic(&record.message.topic, record.version, RetainedChange::Put(record));
+                }
+                StoreOp::Unretain { topic, version } => change_topic(topic, *version, RetainedChange::Remove),
+                StoreOp::Events(batch) => events.push(batch.as_slice()),
+            }
+        }
+        let changes: Vec<_> = topics.into_iter().map(|(index, (version, change))| (index, version, change)).collect();
+        if changes.is_empty() && events.is_empty() {
+            return Ok(());
+        }
+        let mut change = self.database.change().await?;
+        if !changes.is_empty() {
+            retained::write(change.connection(), keys, &changes).await?;
+        }
+        if !events.is_empty() {
+            logs::append(change.connection(), keys, &events).await?;
+        }
+        change.commit().await?;
+        for (index, version, change) in changes {
+            if matches!(change, RetainedChange::Remove) {
+                self.graves.bury(index, version);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The topics whose retained message was forgotten lately. Two shards may change one topic at the same time and their
+/// changes may arrive here in the other order: then the earlier message must not come back.
+#[derive(Default)]
+struct Graves {
+    versions: HashMap<BlindIndex, RetainedVersion>,
+    order: VecDeque<BlindIndex>,
+}
+
+impl Graves {
+    fn version(&self, index: &BlindIndex) -> Option<RetainedVersion> {
+        self.versions.get(index).copied()
+    }
+
+    fn bury(&mut self, index: BlindIndex, version: RetainedVersion) {
+        if self.versions.insert(index, version).is_none() {
+            self.order.push_back(index);
+        }
+        if self.order.len() > GRAVES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.versions.remove(&oldest);
+        }
+    }
+}
+
+/// So many batches wait at most: far more than clients can have unacknowledged in one commit's time.
+const WAITING_BATCHES: usize = 16 * 1024;
+/// So many bytes wait at most: a disk that stalls must not fill the memory.
+const WAITING_LIMIT: usize = 64 * 1024 * 1024;
+/// Changes of one topic are microseconds apart when they race; so many others do not come in between.
+const GRAVES: usize = 64 * 1024;
+/// What an event takes in memory, with its strings.
+const ROUGH_EVENT_LEN: usize = 400;
