@@ -26,22 +26,22 @@ const FIXED: std::ops::Range<u64> = 0..100;
 fn every_promise_is_kept_whatever_happens() {
     if let Some(seed) = number_from("SECUREMQ_SIM_SEED") {
         let report = run(seed);
-        println!("seed {seed}: {} steps", report.steps);
+        println!("seed {seed}: {} inputs to shards", report.inputs);
         return;
     }
     let budget = Duration::from_secs(number_from("SECUREMQ_SIM_SECONDS").unwrap_or(5));
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let fresh = u64::try_from(clock.as_nanos() / 1000).unwrap_or_default();
     let began = Instant::now();
-    let (mut seeds, mut steps) = (0_u64, 0);
+    let (mut seeds, mut inputs) = (0_u64, 0);
     for seed in FIXED.chain(fresh..) {
         if seeds >= FIXED.end && began.elapsed() > budget {
             break;
         }
-        steps += run(seed).steps;
+        inputs += run(seed).inputs;
         seeds += 1;
     }
-    println!("{seeds} seeds, {steps} steps, {:.1} s", began.elapsed().as_secs_f32());
+    println!("{seeds} seeds, {inputs} inputs to shards, {:.1} s", began.elapsed().as_secs_f32());
 }
 
 /// Nothing but the seed decides what happens, so a failure can be replayed.
@@ -68,7 +68,7 @@ fn run(seed: u64) -> Report {
 /// A run in which a panic of the broker is a broken promise like any other.
 fn attempt(seed: u64, traces: bool) -> Report {
     catch_unwind(AssertUnwindSafe(|| World::new(seed, traces).run())).unwrap_or_else(|_| Report {
-        steps: 0,
+        inputs: 0,
         hash: 0,
         broken: Some(String::from("a panic, see above")),
         trace: Vec::new(),

@@ -330,7 +330,7 @@ impl Oracle {
         self.will_is_seen(shard, number);
         let published = if let Current::Publish { number, .. } = self.current { Some(number) } else { None };
         let number = number.or(published.filter(|&number| self.messages[number as usize].new.is_empty));
-        let Some(number) = number else { return };
+        let Some(number) = number else { return self.kept_expires(version, (shard, commit)) };
         let moment = self.moment;
         let known = self.message(number);
         known.commit = Some((shard, commit));

@@ -31,7 +31,8 @@ const TRACED: usize = 100_000;
 /// What one run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    pub steps: u64,
+    /// What the shards handled.
+    pub inputs: u64,
     /// Of everything that happened.
     pub hash: u64,
     /// The promise that was broken.
@@ -51,6 +52,7 @@ pub struct World {
     oracle: Oracle,
     policy: Arc<Policy>,
     steps: u64,
+    inputs: u64,
     hash: u64,
     trace: Option<VecDeque<String>>,
 }
@@ -118,6 +120,7 @@ impl World {
             oracle: Oracle::new(plan.shards),
             policy: Rules::open(0).policy(),
             steps: 0,
+            inputs: 0,
             hash: 0xcbf2_9ce4_8422_2325,
             trace: traces.then(VecDeque::new),
             random,
@@ -147,7 +150,7 @@ impl World {
         self.finish();
         self.leave();
         let trace = self.trace.take().unwrap_or_default().into();
-        Report { steps: self.steps, hash: self.hash, broken: self.oracle.broken, trace }
+        Report { inputs: self.inputs, hash: self.hash, broken: self.oracle.broken, trace }
     }
 
     fn is_broken(&self) -> bool {
@@ -529,6 +532,7 @@ impl World {
     /// A shard handles an input that the oracle knows of.
     fn handle(&mut self, shard: u16, input: Input) {
         self.note(|| format!("shard {shard} gets {input:?}"));
+        self.inputs += 1;
         let mut effects = Effects::default();
         self.shards[usize::from(shard)].handle(self.now, input, &mut effects);
         while let Some(effect) = effects.pop() {

@@ -16,6 +16,10 @@ pub struct Kept {
     version: RetainedVersion,
     commit: (u16, CommitId),
     outcome: Option<CommitOutcome>,
+    /// The change that took it out because it had expired.
+    taken_out: Option<(u16, CommitId)>,
+    /// The disk knows of it: it has it, or has taken it out.
+    is_on_disk: bool,
     /// Shards that do not know it yet.
     missing: u16,
     /// When the last of them did.
@@ -44,6 +48,8 @@ impl Oracle {
             version,
             commit,
             outcome: None,
+            taken_out: None,
+            is_on_disk: false,
             missing,
             settled: (missing == 0).then_some(self.moment),
             is_lost: false,
@@ -54,6 +60,16 @@ impl Oracle {
             self.violation(&format!("{version:?} is given to two messages"));
         }
         self.kept.push(kept);
+    }
+
+    /// A shard tells the store that a message has expired.
+    pub(super) fn kept_expires(&mut self, version: RetainedVersion, commit: (u16, CommitId)) {
+        let now = self.now;
+        let kept = self.kept.iter_mut().find(|kept| kept.version == version && !kept.is_lost);
+        match kept.filter(|kept| kept.leaves_nothing(now)) {
+            Some(kept) => kept.taken_out = Some(commit),
+            None => self.violation("a retained message is taken out of the store for no reason"),
+        }
     }
 
     pub(super) fn version_arrives(&mut self, version: RetainedVersion) {
@@ -78,10 +94,17 @@ impl Oracle {
             .filter(is_news)
             .map(|kept| {
                 kept.outcome = Some(outcome);
+                kept.is_on_disk |= outcome == CommitOutcome::Stored;
                 kept.number
             })
             .collect();
-        if outcome == CommitOutcome::Failed {
+        if outcome == CommitOutcome::Stored {
+            let is_taken_out = |kept: &&mut Kept| {
+                kept.taken_out.is_some_and(|(of, commit)| of == shard && commit <= up_to) && !kept.is_lost
+            };
+            // Even if it never was on disk, what it had replaced is not there any more.
+            self.kept.iter_mut().filter(is_taken_out).for_each(|kept| kept.is_on_disk = true);
+        } else {
             news.into_iter().for_each(|number| self.message(number).commit_failed = true);
         }
     }
@@ -98,12 +121,8 @@ impl Oracle {
         self.moment += 1;
         for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
             kept.missing = 0;
-            match kept.outcome {
-                Some(CommitOutcome::Stored) => {
-                    kept.settled.get_or_insert(self.moment);
-                }
-                Some(CommitOutcome::Failed) | None => kept.is_lost = true,
-            }
+            kept.settled.get_or_insert(self.moment);
+            kept.is_lost = !kept.is_on_disk;
         }
         self.messages.iter_mut().for_each(|known| known.is_taken = false);
         self.mail.clear();
