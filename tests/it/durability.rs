@@ -41,7 +41,7 @@ const WINDOW: usize = 32;
 fn nothing_acknowledged_is_lost_or_doubled_by_killing_the_broker() {
     let kills: u32 = setting("SECUREMQ_KILLS", 20);
     let mut random = setting("SECUREMQ_KILL_SEED", 1_u64);
-    let mut broker = Settings::open().workers(1).start();
+    let mut broker = Settings::open().workers(2).start();
     let scene =
         Scene { address: Arc::new(Mutex::new(broker.address())), is_over: Arc::default(), begin: Instant::now() };
     let versions = [ProtocolVersion::V3_1_1, ProtocolVersion::V5];
