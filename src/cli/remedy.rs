@@ -98,7 +98,7 @@ impl From<ServerError> for CliError {
             ServerError::Locked { .. } => "stop the other broker, or name another folder with --data-dir",
             ServerError::Lock { .. } => "make the data folder writable for this user",
             ServerError::NoSuchRole(_) => "set auth.anonymous_role to Admin, Teacher, Student or a role that was added",
-            ServerError::Store(_) | ServerError::Auth(_) => "put this right and start again",
+            ServerError::Begin(_) | ServerError::Store(_) | ServerError::Auth(_) => "put this right and start again",
             ServerError::Tls(_) => {
                 "put the files right; the broker makes server.crt and server.key in tls/ when both are missing"
             }

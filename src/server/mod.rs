@@ -7,6 +7,7 @@
 pub mod transport;
 mod error;
 mod clock;
+mod past;
 mod admitted;
 mod mailbox;
 mod outbox;
