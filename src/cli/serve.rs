@@ -12,7 +12,7 @@ use crate::store::{Database, StoredUser, UnixMillis};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::SystemTime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Run the broker
 #[derive(Debug, Args)]
@@ -61,15 +61,22 @@ impl ServeCommand {
             output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
         }
 
+        let signals = Signals::catch()?;
         let broker = Broker::start(&context.config, opened.database, &tls, VERSION).await?;
         output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
         for listener in broker.listeners() {
             output.line(format_args!("listening on {}", listener.url))?;
         }
+        if let Some((places, wanted)) = broker.fewer_connections() {
+            output.warning(format_args!(
+                "{places} connections instead of {wanted} (limits.max_connections): the limit of open files allows no \
+                 more; raise it with `ulimit -n` or LimitNOFILE= in the systemd unit"
+            ));
+        }
         if let Some(admin) = &admin {
             say_how_to_begin(context, &broker, admin, &tls)?;
         }
-        serve_until_signalled(context, &broker).await?;
+        signals.serve(context, &broker).await?;
         output.line("stopping: clients are told, everything is committed")?;
         broker.stop().await;
         output.line("stopped")
@@ -161,27 +168,43 @@ fn this_program() -> String {
     std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "securemq".to_owned())
 }
 
-/// Waits for the signal to stop; on SIGHUP the certificates are read again.
-async fn serve_until_signalled(context: &Context, broker: &Broker) -> Result<(), CliError> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| {
-            CliError::failed(
-                format_args!("signals cannot be received: {error}"),
-                "raise the limit of open files (`ulimit -n`) or end other processes",
-            )
+/// The signals that a broker acts on. They are caught before it starts, so that none ends it half made.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, CliError> {
+        let catch = |kind| {
+            signal(kind).map_err(|error| {
+                CliError::failed(
+                    format_args!("signals cannot be received: {error}"),
+                    "raise the limit of open files (`ulimit -n`) or end other processes",
+                )
+            })
+        };
+        Ok(Self {
+            interrupt: catch(SignalKind::interrupt())?,
+            terminate: catch(SignalKind::terminate())?,
+            hang_up: catch(SignalKind::hangup())?,
         })
-    };
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hang_up = listen(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = hang_up.recv() => match broker.reload_certificates() {
-                Ok(()) => context.output.line("the certificate files were read again")?,
-                Err(error) => context.output.warning(format_args!("certificates stay as they were: {error}")),
-            },
+    }
+
+    /// Waits for the signal to stop; on SIGHUP the certificates are read again.
+    async fn serve(mut self, context: &Context, broker: &Broker) -> Result<(), CliError> {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return Ok(()),
+                _ = self.terminate.recv() => return Ok(()),
+                _ = self.hang_up.recv() => match broker.reload_certificates() {
+                    Ok(()) => context.output.line("the certificate files were read again")?,
+                    Err(error) => {
+                        context.output.warning(format_args!("certificates stay as they were: {error}"));
+                    }
+                },
+            }
         }
     }
 }
