@@ -7,6 +7,7 @@ use super::context::GlobalFlags;
 use super::logs::LogsCommand;
 use super::serve::ServeCommand;
 use super::user::UserCommand;
+use super::web::WebCommand;
 use crate::config::ListenUrl;
 use clap::{Parser, Subcommand};
 
@@ -28,6 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run the broker
     Serve(ServeCommand),
+    /// Open the administration in a browser
+    Web(WebCommand),
     /// Add, change, list and remove users
     User(UserCommand),
     /// Add, list, remove and try out the rules of access
@@ -45,7 +48,7 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
-            Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
+            Self::Web(_) | Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
         }
     }

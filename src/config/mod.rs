@@ -21,6 +21,6 @@ pub use problem::{ConfigError, ConfigProblem, ProblemKind, Wanted};
 pub use secret::Secret;
 pub use settings::{
     AuthSettings, CertificateUser, Config, Durability, KeySettings, LimitSettings, LogSettings, StoreSettings,
-    TlsSettings, TlsVersion, Warning,
+    TlsSettings, TlsVersion, Warning, WebSettings,
 };
 pub use source::{Setting, Source, VARIABLE_PREFIX};

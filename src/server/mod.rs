@@ -30,4 +30,4 @@ pub use error::ServerError;
 pub use handle::{GuestClient, Handle, Report, Unanswered};
 pub use history::{Chart, Step};
 pub use lock::FolderLock;
-pub use run::{Broker, OpenListener};
+pub use run::{Broker, OpenListener, WebTls};

@@ -320,6 +320,28 @@ fn tls_options(config: &Config, listener: &Listener, own: &TlsFolder, applicatio
     }
 }
 
+/// What the web pages are served with beyond this machine.
+pub struct WebTls(Arc<TlsSettings>);
+
+impl WebTls {
+    /// Reads the server's certificate.
+    pub fn load(config: &Config, own: &TlsFolder) -> Result<Self, ServerError> {
+        let listener = Listener { authentication: Authentication::Password, ..Listener::new(ListenUrl::usual()) };
+        let options = tls_options(config, &listener, own, Application::WebSocket);
+        Ok(Self(Arc::new(TlsSettings::load(options)?)))
+    }
+
+    /// For whoever listens; it goes on with the certificate of the moment.
+    pub fn server_config(&self) -> tokio_rustls::rustls::ServerConfig {
+        self.0.server_config()
+    }
+
+    /// Reads the files again. What cannot be used is left as it was.
+    pub fn reload(&self) -> Result<(), TlsSettingsError> {
+        self.0.reload()
+    }
+}
+
 fn method(authentication: Authentication) -> Method {
     match authentication {
         Authentication::Password => Method::Password,

@@ -29,7 +29,7 @@ pub use directory::Directory;
 pub use error::{FileAction, RecordError, RowLabel, SealError, StoreError};
 pub use event_record::StoredEvent;
 pub use keys::{MasterKey, Salt};
-pub use logs::{ChainBreak, ChainReport, Choice, EventPage, EventPosition, Retention};
+pub use logs::{ChainBreak, ChainReport, Choice, EventPage, EventPosition, LogBatch, Retention};
 pub use private_file::{PrivateFile, create_private_folder};
 pub use retained::{LoadedRetained, RetainedRecord};
 pub use roles::StoredRole;
