@@ -5,7 +5,9 @@ use super::cert::CertCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
 use super::logs::LogsCommand;
+use super::publish::PublishCommand;
 use super::serve::ServeCommand;
+use super::subscribe::SubscribeCommand;
 use super::user::UserCommand;
 use super::web::WebCommand;
 use crate::config::ListenUrl;
@@ -39,6 +41,12 @@ pub enum Command {
     Logs(LogsCommand),
     /// Make and list certificates: the authority's, the broker's and those of clients
     Cert(CertCommand),
+    /// Publish messages
+    #[command(name = "pub", alias = "publish")]
+    Publish(PublishCommand),
+    /// Print messages as they come
+    #[command(name = "sub", alias = "subscribe")]
+    Subscribe(SubscribeCommand),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -50,6 +58,7 @@ impl Command {
             Self::Serve(command) => command.listen(),
             Self::Web(_) | Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
+            Self::Publish(_) | Self::Subscribe(_) => &[],
         }
     }
 }

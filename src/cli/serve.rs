@@ -4,6 +4,7 @@ use super::console::Console;
 use super::context::Context;
 use super::database::{Opened, open};
 use super::error::CliError;
+use super::output::start_tracing;
 use super::signals::Signals;
 use crate::auth::{Made, PasswordCost, Prepared, TlsFolder, generate_password, hash_password, prepare};
 use crate::broker::{RoleName, UserName};
@@ -55,17 +56,23 @@ impl ServeCommand {
 
     /// Runs the broker until a signal ends it.
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
-        super::trace::start();
+        start_tracing();
         let output = &context.output;
         output.line(format_args!("securemq {VERSION}, data in {}", context.data_dir().display()))?;
         for warning in context.config.warnings() {
             output.warning(warning);
         }
+        // Whatever is made is said at once, because what follows may fail, and the next start only finds it.
         let opened = open(context).await?;
-        let admin = first_admin(&opened.database).await?;
+        say_which_database_was_made(context, &opened)?;
         let tls = TlsFolder::of(context.data_dir());
         let prepared = prepare(&tls, SystemTime::now())?;
-        say_what_was_made(context, &opened, &prepared, &tls)?;
+        say_which_certificates_were_made(context, &prepared, &tls)?;
+        let admin = first_admin(&opened.database).await?;
+        if let Some(FirstAdmin { name, password }) = &admin {
+            let password = password.expose_secret();
+            output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
+        }
 
         let broker = Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await?;
         output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
@@ -110,7 +117,7 @@ async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError
     Ok(Some(FirstAdmin { name, password }))
 }
 
-fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tls: &TlsFolder) -> Result<(), CliError> {
+fn say_which_database_was_made(context: &Context, opened: &Opened) -> Result<(), CliError> {
     let output = &context.output;
     if let Some(path) = &opened.new_key {
         output.line(format_args!("made the master key {} - keep a copy elsewhere", path.display()))?;
@@ -119,6 +126,11 @@ fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tl
         let path = opened.database.path();
         output.line(format_args!("made the sealed database {} with roles Admin, Teacher, Student", path.display()))?;
     }
+    Ok(())
+}
+
+fn say_which_certificates_were_made(context: &Context, prepared: &Prepared, tls: &TlsFolder) -> Result<(), CliError> {
+    let output = &context.output;
     if prepared.ca == Made::Created {
         output.line(format_args!("made the certificate authority {}", tls.ca_certificate().display()))?;
     }
@@ -136,11 +148,10 @@ fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tl
     }
 }
 
-/// Three lines to copy, and the password that is never shown again.
+/// Three lines to copy.
 fn say_how_to_begin(context: &Context, broker: &Broker, admin: &FirstAdmin, tls: &TlsFolder) -> Result<(), CliError> {
     let output = &context.output;
     let (name, password) = (&admin.name, admin.password.expose_secret());
-    output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
     let Some(port) =
         broker.listeners().iter().map(|l| &l.url).find(|url| url.transport.is_secure()).map(|url| url.port)
     else {
@@ -149,14 +160,20 @@ fn say_how_to_begin(context: &Context, broker: &Broker, admin: &FirstAdmin, tls:
     let ca = tls.ca_certificate();
     let ca = ca.display();
     let data = context.data_dir().display();
+    let securemq = this_program();
     output.line("try it, in two other terminals (the password is asked for):")?;
-    output.line(format_args!("  securemq sub --data-dir {data} --port {port} --user {name} --topic 'school/#'"))?;
+    output.line(format_args!("  {securemq} sub --data-dir {data} --port {port} --user {name} --topic 'school/#'"))?;
     output.line(format_args!(
-        "  securemq pub --data-dir {data} --port {port} --user {name} --topic school/hello --message 'good morning'"
+        "  {securemq} pub --data-dir {data} --port {port} --user {name} --topic school/hello --message 'good morning'"
     ))?;
     output.line(format_args!(
         "  mosquitto_sub --cafile {ca} -h localhost -p {port} -u {name} -P '{password}' -t 'school/#'"
     ))
+}
+
+/// How to call this program again: by its path, if that is how it was called.
+fn this_program() -> String {
+    std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "securemq".to_owned())
 }
 
 /// Waits for the signal to stop; on SIGHUP the certificates are read again.

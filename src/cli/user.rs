@@ -181,7 +181,7 @@ async fn list(context: &Context, database: &Database) -> Result<(), CliError> {
             user.role.clone(),
             yes(user.enabled),
             yes(user.has_password),
-            yes(user.certificate.is_some()),
+            if user.certificate.is_some() { "pinned" } else { "any" }.to_owned(),
             user.changed.clone(),
         ]
     })

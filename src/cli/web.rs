@@ -4,6 +4,7 @@ use super::administration::existing_database;
 use super::console::Console;
 use super::context::Context;
 use super::error::CliError;
+use super::output::start_tracing;
 use super::signals::Signals;
 use crate::server::FolderLock;
 use clap::Args;
@@ -29,7 +30,7 @@ pub struct WebCommand {
 impl WebCommand {
     /// Serves until a signal ends it.
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
-        super::trace::start();
+        start_tracing();
         let database = existing_database(context).await?;
         let mut web = context.config.web.clone();
         web.port = self.port.unwrap_or(web.port);

@@ -90,7 +90,7 @@ pub struct TlsSettings {
     pub certificate_user: CertificateUser,
     /// The oldest TLS version that clients may speak. Default [`TlsVersion::V1_2`].
     pub minimum_version: TlsVersion,
-    /// Revoked client certificates, PEM or DER, read again when it changes. Default: none.
+    /// Revoked client certificates, PEM or DER, read again on SIGHUP. Default: none.
     pub crl: Option<PathBuf>,
 }
 

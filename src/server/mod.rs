@@ -9,6 +9,7 @@ mod error;
 mod clock;
 mod metrics;
 mod history;
+mod past;
 mod admitted;
 mod mailbox;
 mod outbox;
