@@ -20,7 +20,6 @@ fn numbered(number: u64) -> Frame {
         ended: vec![DurableId(old)],
         cut_before: FrameNumber(old + 1),
         is_past_covered: true,
-        retained: Vec::new(),
     }
 }
 

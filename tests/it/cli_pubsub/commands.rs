@@ -23,7 +23,7 @@ pub fn open() -> Broker {
 
 /// A broker with TLS that asks for a user, with the admin's password in the file `password` beside its data.
 pub fn secure() -> Broker {
-    let mut broker = Settings::secure().start();
+    let broker = Settings::secure().start();
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(broker.scratch().join("password"));
     writeln!(file.unwrap(), "{}", broker.admin_password()).unwrap();
