@@ -24,6 +24,7 @@ mod certificates;
 mod workers;
 mod transport;
 mod lifecycle;
+mod durability;
 mod interop;
 mod journey;
 mod log;
