@@ -81,7 +81,14 @@ impl ServeCommand {
         for listener in broker.listeners() {
             output.line(format_args!("listening on {}", listener.url))?;
         }
-        let console = Console::beside(context, &broker, opened.database, self.web(context).as_ref()).await?;
+        let console = Console::beside(context, &broker, opened.database, self.web(context).as_ref()).await;
+        let console = match console {
+            Ok(console) => console,
+            Err(error) => {
+                broker.stop().await;
+                return Err(error);
+            }
+        };
         if let Some(admin) = &admin {
             say_how_to_begin(context, &broker, admin, &tls)?;
         }

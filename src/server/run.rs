@@ -366,7 +366,8 @@ fn method(authentication: Authentication) -> Method {
     }
 }
 
-fn auth_settings(config: &Config) -> AuthSettings {
+/// How logins are checked, as configured.
+pub fn auth_settings(config: &Config) -> AuthSettings {
     let usual = AuthSettings::default();
     AuthSettings {
         identity: match config.tls.certificate_user {
