@@ -38,6 +38,8 @@ pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};
 pub use reason::Reason;
 pub use record::{ClockReading, KeptStage, KeptWill, Receiver, Record, RecordProblem};
-pub use shard::Shard;
+pub use shard::{
+    ClientDetail, ClientQuery, ClientView, LiveView, Loss, Presence, RetainedQuery, Shard, ShardReport, WillView,
+};
 pub use subscription::SubscriptionOptions;
 pub use time::Timestamp;

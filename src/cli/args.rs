@@ -9,6 +9,7 @@ use super::publish::PublishCommand;
 use super::serve::ServeCommand;
 use super::subscribe::SubscribeCommand;
 use super::user::UserCommand;
+use super::web::WebCommand;
 use crate::config::ListenUrl;
 use clap::{Parser, Subcommand};
 
@@ -30,6 +31,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run the broker
     Serve(ServeCommand),
+    /// Open the administration in a browser
+    Web(WebCommand),
     /// Add, change, list and remove users
     User(UserCommand),
     /// Add, list, remove and try out the rules of access
@@ -53,7 +56,7 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
-            Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
+            Self::Web(_) | Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
             Self::Publish(_) | Self::Subscribe(_) => &[],
         }

@@ -1,6 +1,7 @@
 //! From what went wrong below to an exit code and what to do about it: the one place that says so.
 
 use super::error::CliError;
+use crate::admin::{AdminError, HostError};
 use crate::auth::AuthError;
 use crate::bridge::{ForeignServer, LinkError, TlsFailure};
 use crate::protocol::ReasonCode;
@@ -102,6 +103,35 @@ impl From<ServerError> for CliError {
             ServerError::Tls(_) => {
                 "put the files right; the broker makes server.crt and server.key in tls/ when both are missing"
             }
+        };
+        Self::failed(&error, remedy)
+    }
+}
+
+impl From<AdminError> for CliError {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Store(error) => error.into(),
+            AdminError::Auth(error) => error.into(),
+            AdminError::NotInForce => {
+                Self::failed(&error, "look at what the broker prints; restarting it puts every change into force")
+            }
+            error => Self::failed(&error, "put this right and try again"),
+        }
+    }
+}
+
+impl From<HostError> for CliError {
+    fn from(error: HostError) -> Self {
+        let remedy = match &error {
+            HostError::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+                "end the program that listens there, or choose another port with --port"
+            }
+            HostError::Bind { .. } => "choose another address with --listen, or another port with --port",
+            HostError::Socket { .. } => {
+                "make the data folder writable for this user, and its path shorter than 100 bytes"
+            }
+            HostError::PlainBeyondLoopback(_) => "leave web.plain out: the pages are then served over TLS",
         };
         Self::failed(&error, remedy)
     }

@@ -1,18 +1,19 @@
 //! `securemq serve`: puts the program together, says what it made, and runs until it is told to stop.
 
+use super::console::Console;
 use super::context::Context;
 use super::database::{Opened, open};
 use super::error::CliError;
 use super::output::start_tracing;
+use super::signals::Signals;
 use crate::auth::{Made, PasswordCost, Prepared, TlsFolder, generate_password, hash_password, prepare};
 use crate::broker::{RoleName, UserName};
-use crate::config::ListenUrl;
+use crate::config::{ListenUrl, WebSettings};
 use crate::server::Broker;
 use crate::store::{Database, StoredUser, UnixMillis};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::SystemTime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Run the broker
 #[derive(Debug, Args)]
@@ -27,6 +28,9 @@ pub struct ServeCommand {
     /// Listen here instead of where the configuration says; may be repeated [mqtts://0.0.0.0:8883, mqtt://…, ws://…/mqtt, wss://…/mqtt]
     #[arg(long, value_name = "URL")]
     listen: Vec<ListenUrl>,
+    /// Open the web pages on this port of this machine, too; 0 is any free one
+    #[arg(long, value_name = "PORT")]
+    web_port: Option<u16>,
 }
 
 /// The first account of a new database, whose password was made for it.
@@ -39,6 +43,15 @@ impl ServeCommand {
     /// The listeners that replace the configured ones.
     pub fn listen(&self) -> &[ListenUrl] {
         &self.listen
+    }
+
+    /// Where the web pages are to be, if they are wanted.
+    fn web(&self, context: &Context) -> Option<WebSettings> {
+        let configured = &context.config.web;
+        match self.web_port {
+            Some(port) => Some(WebSettings { port, ..configured.clone() }),
+            None => configured.is_enabled.then(|| configured.clone()),
+        }
     }
 
     /// Runs the broker until a signal ends it.
@@ -61,8 +74,9 @@ impl ServeCommand {
             output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
         }
 
-        let signals = Signals::catch()?;
-        let broker = Broker::start(&context.config, opened.database, &tls, VERSION).await?;
+        // Before it starts, so that none ends it half made.
+        let signals = Signals::listen()?;
+        let broker = Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await?;
         output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
         for listener in broker.listeners() {
             output.line(format_args!("listening on {}", listener.url))?;
@@ -73,11 +87,20 @@ impl ServeCommand {
                  more; raise it with `ulimit -n` or LimitNOFILE= in the systemd unit"
             ));
         }
+        let console = Console::beside(context, &broker, opened.database, self.web(context).as_ref()).await;
+        let console = match console {
+            Ok(console) => console,
+            Err(error) => {
+                broker.stop().await;
+                return Err(error);
+            }
+        };
         if let Some(admin) = &admin {
             say_how_to_begin(context, &broker, admin, &tls)?;
         }
-        signals.serve(context, &broker).await?;
+        serve_until_signalled(context, &broker, &console, signals).await?;
         output.line("stopping: clients are told, everything is committed")?;
+        console.close().await;
         broker.stop().await;
         output.line("stopped")
     }
@@ -168,43 +191,18 @@ fn this_program() -> String {
     std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "securemq".to_owned())
 }
 
-/// The signals that a broker acts on. They are caught before it starts, so that none ends it half made.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn catch() -> Result<Self, CliError> {
-        let catch = |kind| {
-            signal(kind).map_err(|error| {
-                CliError::failed(
-                    format_args!("signals cannot be received: {error}"),
-                    "raise the limit of open files (`ulimit -n`) or end other processes",
-                )
-            })
-        };
-        Ok(Self {
-            interrupt: catch(SignalKind::interrupt())?,
-            terminate: catch(SignalKind::terminate())?,
-            hang_up: catch(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the signal to stop; on SIGHUP the certificates are read again.
-    async fn serve(mut self, context: &Context, broker: &Broker) -> Result<(), CliError> {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return Ok(()),
-                _ = self.terminate.recv() => return Ok(()),
-                _ = self.hang_up.recv() => match broker.reload_certificates() {
-                    Ok(()) => context.output.line("the certificate files were read again")?,
-                    Err(error) => {
-                        context.output.warning(format_args!("certificates stay as they were: {error}"));
-                    }
-                },
-            }
+/// Waits for the signal to stop; on SIGHUP the certificates are read again.
+async fn serve_until_signalled(
+    context: &Context,
+    broker: &Broker,
+    console: &Console,
+    mut signals: Signals,
+) -> Result<(), CliError> {
+    while signals.next().await.is_reload() {
+        match broker.reload_certificates().and_then(|()| console.reload_certificates()) {
+            Ok(()) => context.output.line("the certificate files were read again")?,
+            Err(error) => context.output.warning(format_args!("certificates stay as they were: {error}")),
         }
     }
+    Ok(())
 }

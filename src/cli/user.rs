@@ -1,10 +1,11 @@
 //! `securemq user`: the accounts that clients log in with.
 
-use super::administration::{existing_database, record, rule_in_words};
+use super::administration::{existing_database, record};
 use super::context::Context;
 use super::database::open;
 use super::error::CliError;
 use super::output::Format;
+use crate::admin::rule_in_words;
 use crate::audit::time;
 use crate::auth::{PasswordCost, generate_password, hash_password};
 use crate::broker::{RoleName, Subject, UserName};

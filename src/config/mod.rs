@@ -23,6 +23,6 @@ pub use secret::Secret;
 pub use server_url::{InvalidServerUrl, ServerHost, ServerUrl};
 pub use settings::{
     AuthSettings, CertificateUser, Config, Durability, KeySettings, LimitSettings, LogSettings, StoreSettings,
-    TlsSettings, TlsVersion, Warning,
+    TlsSettings, TlsVersion, Warning, WebSettings,
 };
 pub use source::{Setting, Source, VARIABLE_PREFIX};

@@ -2,10 +2,12 @@
 
 use super::clock::Clock;
 use super::mailbox::{Mail, Mailbox};
+use super::metrics::Latencies;
 use crate::audit::JournalHandle;
 use crate::broker::{AuditEvent, ChunkId, CommitId, CommitOutcome, Frame, FrameNumber, Record, ShardId, StoreOp};
 use crate::store::{self, Database, RetainedRecord, UnixMillis, WriterHandle};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The mailboxes of all workers, by the number of their shard, and what they all write to.
 pub struct Post {
@@ -17,6 +19,7 @@ pub struct Post {
     runtime: tokio::runtime::Handle,
     run: u64,
     clock: Clock,
+    latencies: Arc<Latencies>,
 }
 
 /// What one shard wants stored after one turn.
@@ -40,7 +43,16 @@ impl Post {
         clock: Clock,
     ) -> Self {
         let mailboxes = (0..shards).map(|_| Arc::default()).collect();
-        Self { mailboxes, writer, journal, database, runtime: tokio::runtime::Handle::current(), run, clock }
+        Self {
+            mailboxes,
+            writer,
+            journal,
+            database,
+            runtime: tokio::runtime::Handle::current(),
+            run,
+            clock,
+            latencies: Arc::new(Latencies::new()),
+        }
     }
 
     /// Tells one worker something.
@@ -48,6 +60,11 @@ impl Post {
         if let Some(mailbox) = self.mailboxes.get(worker) {
             mailbox.send(mail);
         }
+    }
+
+    /// How long commits take.
+    pub fn latencies(&self) -> &Latencies {
+        &self.latencies
     }
 
     /// Whether a worker other than this has fallen behind.
@@ -66,7 +83,9 @@ impl Post {
         let Some(mailbox) = self.mailboxes.get(usize::from(batch.from.0)).map(Arc::clone) else { return };
         let commit = batch.commit;
         let op = self.frame_of(batch);
+        let (latencies, begin) = (Arc::clone(&self.latencies), Instant::now());
         let done = Box::new(move |result: Result<(), store::StoreFailure>| {
+            latencies.count(begin.elapsed());
             let outcome = if result.is_ok() { CommitOutcome::Stored } else { CommitOutcome::Failed };
             mailbox.send(Mail::Committed { commit, outcome });
         });

@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::error::ServerError;
 use super::front::{Front, FrontDesk, Reception};
+use super::handle::Handle;
 use super::listener::BoundListener;
 use super::lock::FolderLock;
 use super::mailbox::Mail;
@@ -34,6 +35,7 @@ pub struct Broker {
     writer: Writer,
     journal: Journal,
     post: Arc<Post>,
+    handle: Handle,
     tls: Vec<Arc<TlsSettings>>,
     open: Vec<OpenListener>,
     places: usize,
@@ -122,6 +124,8 @@ impl Broker {
         };
         let workers = start_workers(&beginning, pasts, went_down, run)?;
         database.put_in_force(directory.generation).await?;
+        let handle = Handle::new(Arc::clone(&post), Arc::clone(&authenticator), clock);
+        tokio::spawn(handle.clone().keep_history(stop.clone()));
         tokio::spawn(watch_directory(
             database.clone(),
             directory.generation,
@@ -133,12 +137,30 @@ impl Broker {
         let kind = EventKind::Started { version: version.to_owned() };
         post.record(AuditEvent { who: Who::default(), kind });
         let wanted_places = config.limits.max_connections;
-        Ok(Self { database, writer, journal, post, tls, open, places, wanted_places, workers, stop, _lock: lock })
+        Ok(Self {
+            database,
+            writer,
+            journal,
+            post,
+            handle,
+            tls,
+            open,
+            places,
+            wanted_places,
+            workers,
+            stop,
+            _lock: lock,
+        })
     }
 
     /// Where clients can connect.
     pub fn listeners(&self) -> &[OpenListener] {
         &self.open
+    }
+
+    /// For those who administer it while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// How many connections the system allows, and how many were asked for, if those are more.
@@ -335,6 +357,28 @@ fn tls_options(config: &Config, listener: &Listener, own: &TlsFolder, applicatio
     }
 }
 
+/// What the web pages are served with beyond this machine.
+pub struct WebTls(Arc<TlsSettings>);
+
+impl WebTls {
+    /// Reads the server's certificate.
+    pub fn load(config: &Config, own: &TlsFolder) -> Result<Self, ServerError> {
+        let listener = Listener { authentication: Authentication::Password, ..Listener::new(ListenUrl::usual()) };
+        let options = tls_options(config, &listener, own, Application::WebSocket);
+        Ok(Self(Arc::new(TlsSettings::load(options)?)))
+    }
+
+    /// For whoever listens; it goes on with the certificate of the moment.
+    pub fn server_config(&self) -> tokio_rustls::rustls::ServerConfig {
+        self.0.server_config()
+    }
+
+    /// Reads the files again. What cannot be used is left as it was.
+    pub fn reload(&self) -> Result<(), TlsSettingsError> {
+        self.0.reload()
+    }
+}
+
 fn method(authentication: Authentication) -> Method {
     match authentication {
         Authentication::Password => Method::Password,
@@ -344,7 +388,8 @@ fn method(authentication: Authentication) -> Method {
     }
 }
 
-fn auth_settings(config: &Config) -> AuthSettings {
+/// How logins are checked, as configured.
+pub fn auth_settings(config: &Config) -> AuthSettings {
     let usual = AuthSettings::default();
     AuthSettings {
         identity: match config.tls.certificate_user {

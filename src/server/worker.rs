@@ -1,6 +1,7 @@
 //! One core, one world: the thread that owns a shard and serves its connections.
 
 use super::front::Front;
+use super::guest::entertain;
 use super::listener::BoundListener;
 use super::mailbox::{Mail, Mailbox};
 use super::past::Past;
@@ -57,7 +58,11 @@ impl Worker {
                     Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
                     Mail::Chunk { chunk, records } => self.world.input(Input::ChunkLoaded { chunk, records }),
                     // Another worker may have begun to serve by the last round.
-                    later @ (Mail::Admitted(_) | Mail::Policy { .. } | Mail::ShutDown) => laters.push(later),
+                    later @ (Mail::Admitted(_)
+                    | Mail::Guest(_)
+                    | Mail::Ask(_)
+                    | Mail::Policy { .. }
+                    | Mail::ShutDown) => laters.push(later),
                 }
             }
             self.world.end_turn();
@@ -94,6 +99,8 @@ impl Worker {
                         self.world.input(Input::PolicyChanged(policy));
                         drop(applied);
                     }
+                    Mail::Ask(question) => self.world.ask(question),
+                    Mail::Guest(guest) => entertain(&self.world, *guest),
                     Mail::ShutDown => {
                         self.world.input(Input::ShutDown);
                         is_over = true;
@@ -117,7 +124,8 @@ impl Worker {
                             match mail {
                                 Mail::Frames { from, frames } => self.world.frames(from, frames),
                                 Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
-                                Mail::Admitted(_) | Mail::Policy { .. } | Mail::Chunk { .. } | Mail::ShutDown => {}
+                                Mail::Admitted(_) | Mail::Guest(_) | Mail::Ask(_) => {}
+                                Mail::Policy { .. } | Mail::Chunk { .. } | Mail::ShutDown => {}
                             }
                         }
                         self.world.end_turn();

@@ -37,7 +37,7 @@ pub use error::{FileAction, RecordError, RowLabel, SealError, StoreError};
 pub use event_record::StoredEvent;
 pub use journal::JournalRow;
 pub use keys::{MasterKey, Salt};
-pub use logs::{ChainBreak, ChainReport, Choice, EventPage, EventPosition, Retention};
+pub use logs::{ChainBreak, ChainReport, Choice, EventPage, EventPosition, LogBatch, Retention};
 pub use private_file::{PrivateFile, create_private_folder};
 pub use queues::ChunkRange;
 pub use retained::{LoadedRetained, RetainedRecord};

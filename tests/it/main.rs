@@ -31,4 +31,5 @@ mod log;
 mod sealed;
 mod stress;
 mod cli_cert;
+mod admin;
 mod fuzz_corpus;

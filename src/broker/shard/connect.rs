@@ -216,6 +216,10 @@ impl Shard {
             is_welcome: false,
             waiting: 0,
             unwritten: 0,
+            since: now,
+            is_encrypted: connecting.is_encrypted,
+            received: 0,
+            sent: 0,
         });
         self.by_connection.insert(connecting.connection, index);
         if let Some(silence) = silence_allowed {

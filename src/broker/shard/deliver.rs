@@ -326,6 +326,7 @@ impl Shard {
         }
         let connection = live.connection;
         self.counters.sent = self.counters.sent.saturating_add(1);
+        live.sent = live.sent.saturating_add(1);
         if qos == QoS::AtMostOnce {
             return self.send_in_order(index, Effect::Deliver { connection, delivery }, effects);
         }

@@ -11,7 +11,8 @@ use tokio_rustls::rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite, kx_g
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
-use tokio_rustls::rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
@@ -82,6 +83,13 @@ impl TlsSettings {
         Ok(())
     }
 
+    /// For a listener of another kind; it goes on with the certificate of the moment.
+    pub fn server_config(self: &Arc<Self>) -> ServerConfig {
+        let mut config = ServerConfig::clone(&self.config());
+        config.cert_resolver = Arc::new(Current(Arc::clone(self)));
+        config
+    }
+
     /// What it was set up by.
     pub fn options(&self) -> &TlsOptions {
         &self.options
@@ -89,6 +97,16 @@ impl TlsSettings {
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         self.config.load_full()
+    }
+}
+
+/// The certificate of the moment.
+#[derive(Debug)]
+struct Current(Arc<TlsSettings>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.config().cert_resolver.resolve(hello)
     }
 }
 
