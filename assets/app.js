@@ -1,6 +1,6 @@
 // Begins: learns the words and who is logged in, then shows the page that the address names.
 import { html, render, useEffect, useState } from './vendor/preact.js';
-import { expired, learnRoutes, refreshSession, session } from './parts/api.js';
+import { expired, learnRoutes, resumeSession, session } from './parts/api.js';
 import { language, speak, t } from './parts/i18n.js';
 import { pageAt } from './parts/pages.js';
 import { route } from './parts/router.js';
@@ -12,7 +12,7 @@ import { Login } from './views/login.js';
 function App() {
   const who = session.value;
   const [refusal, setRefusal] = useState(null);
-  const begin = () => refreshSession().then(() => setRefusal(null), setRefusal);
+  const begin = () => resumeSession().then(() => setRefusal(null), setRefusal);
   useEffect(() => void begin(), []);
   useEffect(() => {
     if (who) learnRoutes();

@@ -1,5 +1,6 @@
 // The broker's administration: every question to it and every refusal goes through here.
-import { signal } from '../vendor/preact.js';
+import { effect, signal } from '../vendor/preact.js';
+import { recall, remember } from './memory.js';
 
 const base = '/api/v1';
 
@@ -87,6 +88,16 @@ export async function refreshSession() {
   }
   return session.value;
 }
+
+// Whether this browser has logged in; the cookie itself cannot be read, and asking without one is an error in the console.
+export async function resumeSession() {
+  if (recall('logged-in') === 'yes') await refreshSession();
+  else session.value = null;
+}
+
+effect(() => {
+  if (session.value !== undefined) remember('logged-in', session.value ? 'yes' : 'no');
+});
 
 export async function logIn(user, password) {
   const opened = await post('/login', { user, password });

@@ -47,8 +47,9 @@ export function Chart({ title, times, series, colours, unit = '' }) {
       }, latest.current, place.current);
       made.root.setAttribute('aria-hidden', 'true');
       chart.current = made;
-      watch = new ResizeObserver(() => made.setSize({ width: place.current.clientWidth, height }));
-      watch.observe(place.current);
+      const frame = place.current;
+      watch = new ResizeObserver(() => made.setSize({ width: frame.clientWidth, height }));
+      watch.observe(frame);
     });
     return () => {
       ended = true;

@@ -36,7 +36,7 @@ export function Shell({ children }) {
       <a class="brand" href="#/"><${Mark} /><span>securemq</span></a>
       <${Health} />
       <span class="grow"></span>
-      ${session.value.encrypted === false && html`<span class="badge warn"><${Icon} name="unlock" />${t('not-encrypted')}</span>`}
+      ${session.value.encrypted === false && html`<span class="badge warn" role="img" aria-label=${t('not-encrypted')} title=${t('not-encrypted')}><${Icon} name="unlock" /><span>${t('not-encrypted')}</span></span>`}
       <${Choice} icon="theme" label=${t('theme')} value=${theme.value} options=${themes.map((name) => [name, t(`theme-${name}`)])} onValue=${(name) => { theme.value = name; }} />
       <${Choice} icon="language" label=${t('language')} value=${language.value} options=${Object.entries(languages)} onValue=${speak} />
       <${Button} icon="keyboard" kind="quiet keys" label=${t('keys')} onClick=${() => setHelp(true)} />

@@ -32,10 +32,10 @@ export function Badge({ kind = 'plain', children }) {
   return html`<span class=${`badge ${kind}`}><${Icon} name=${shapes[kind]} />${children}</span>`;
 }
 
-export function Field({ label, hint, error, children, wide }) {
+export function Field({ label, hint, error, children, wide, kind = '' }) {
   const id = useId();
   const described = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(' ') || undefined;
-  return html`<div class=${`field ${wide ? 'wide' : ''}`}>
+  return html`<div class=${`field ${wide ? 'wide' : ''} ${kind}`}>
     <label for=${id}>${label}</label>
     ${children({ id, 'aria-describedby': described, 'aria-invalid': error ? 'true' : undefined })}
     ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
@@ -43,8 +43,8 @@ export function Field({ label, hint, error, children, wide }) {
   </div>`;
 }
 
-export function Input({ label, hint, error, value, onValue, wide, mono, ...rest }) {
-  return html`<${Field} label=${label} hint=${hint} error=${error} wide=${wide}>
+export function Input({ label, hint, error, value, onValue, wide, mono, kind, ...rest }) {
+  return html`<${Field} kind=${kind} label=${label} hint=${hint} error=${error} wide=${wide}>
     ${(ids) => html`<input class=${mono ? 'mono' : ''} autocomplete="off" spellcheck=${mono ? 'false' : undefined} value=${value} onInput=${(event) => onValue(event.currentTarget.value)} ...${ids} ...${rest} />`}
   <//>`;
 }

@@ -191,14 +191,16 @@ function Filters({ filters, staff }) {
     if (rested === typed && JSON.stringify(rested) !== from) setQuery(Object.fromEntries(fields.map((name) => [name, rested[name]])));
   }, [rested]);
   const change = (name) => (value) => setTyped((before) => ({ ...before, [name]: value }));
+  const [folded, setFolded] = useState(true);
   const [times, setTimes] = useState(Boolean(filters.since || filters.until));
   const field = (name, more) => html`<${Input} label=${t(`log-${name}`)} value=${typed[name] ?? ''} onValue=${change(name)} type="search" mono ...${more} />`;
-  return html`<form class="filters" role="search" aria-label=${t('filters')} onSubmit=${(event) => event.preventDefault()}>
+  return html`<form class=${`filters ${folded ? 'folded' : ''}`} role="search" aria-label=${t('filters')} onSubmit=${(event) => event.preventDefault()}>
     <${Select} label=${t('log-action')} value=${typed.action ?? ''} onValue=${change('action')} options=${[['', t('all')], ...actions.map((name) => [name, actionName(name)])]} />
     ${staff && field('user')}
     ${field('client')}
     ${field('topic', { placeholder: 'a/+/#' })}
-    ${field('text', { mono: false, 'data-search': true })}
+    ${field('text', { mono: false, 'data-search': true, kind: 'always' })}
+    <${Button} icon="filter" kind="always unfold" aria-expanded=${folded ? 'false' : 'true'} onClick=${() => setFolded(!folded)}>${t('filters')}<//>
     <${Check} label=${t('log-failed')} checked=${Boolean(typed.failed)} onValue=${(on) => change('failed')(on ? 'true' : '')} />
     <${Button} kind="quiet" aria-pressed=${times ? 'true' : 'false'} onClick=${() => { setTimes(!times); if (times) setTyped(({ since: _since, until: _until, ...rest }) => rest); }}>${t('log-times')}<//>
     ${Object.keys(filters).length > 0 && html`<${Button} kind="quiet" icon="cross" onClick=${() => setTyped({})}>${t('clear-filters')}<//>`}

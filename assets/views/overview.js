@@ -12,8 +12,7 @@ const ranges = ['15m', '1h', '24h'];
 
 export default function Overview({ query, colours }) {
   return html`<${Page} title=${t('page-overview')} actions=${serves('/overview/history') && html`<${Range} query=${query} />`}>
-    <${Numbers} />
-    ${serves('/overview/history') && html`<${History} range=${rangeOf(query)} colours=${colours} />`}
+    <${Numbers} between=${serves('/overview/history') && html`<${History} range=${rangeOf(query)} colours=${colours} />`} />
   <//>`;
 }
 
@@ -26,7 +25,7 @@ function Range({ query }) {
 }
 
 // Also the middle of a teacher's home.
-export function Numbers({ whole = true }) {
+export function Numbers({ whole = true, between }) {
   const asked = useAsked((abort) => get('/overview', {}, { signal: abort }), []);
   useEvery(2000, asked.again);
   return html`<${Asked} asked=${asked}>${(now) => html`
@@ -39,6 +38,7 @@ export function Numbers({ whole = true }) {
       <${Big} name=${t('retained')} value=${number(now.retained)} />
       <${Big} name=${t('dropped')} value=${number(sum(now.dropped))} more=${t('since-start')} />
     </dl>
+    ${between}
     ${whole && html`<div class="cards">
       <${Card} title=${t('broker')}><${Facts} facts=${[
         [t('uptime'), duration(now.uptime_s)],

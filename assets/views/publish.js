@@ -51,8 +51,8 @@ function Send({ who, topic: given }) {
       setAnswer({ refusal });
     }
   };
-  return html`<${Card} title=${t('publish')}>
-    <${Form} submit=${t('publish')} icon="publish" onSubmit=${submit} disabled=${!topic || Boolean(wrong)}>
+  return html`<${Card} title=${t('do-publish')}>
+    <${Form} submit=${t('do-publish')} icon="publish" onSubmit=${submit} disabled=${!topic || Boolean(wrong)}>
       <${Input} label=${t('topic')} mono value=${topic} onValue=${setTopic} required data-search />
       <div><${Tabs} label=${t('encoding')} value=${encoding} options=${[['text', t('text')], ['json', 'JSON'], ['hex', t('hex')]]} onValue=${setEncoding} /></div>
       <div class="field"><label for="payload">${t('payload')}</label>
@@ -77,8 +77,8 @@ function Listen({ given }) {
     setFilters((before) => [...new Set([...before, typed])]);
     setTyped('');
   };
-  return html`<${Card} title=${t('subscribe')} actions=${feed.link === 'open' ? html`<${Badge} kind="ok">${t('link-open')}<//>` : html`<${Badge} kind="warn">${t(`link-${feed.link}`)}<//>`}>
-    <${Form} submit=${t('subscribe')} icon="connect" onSubmit=${add} disabled=${!typed}><${Input} label=${t('filter')} hint=${t('filter-hint')} mono value=${typed} onValue=${setTyped} /><//>
+  return html`<${Card} title=${t('do-subscribe')} actions=${feed.link === 'open' ? html`<${Badge} kind="ok">${t('link-open')}<//>` : html`<${Badge} kind="warn">${t(`link-${feed.link}`)}<//>`}>
+    <${Form} submit=${t('do-subscribe')} icon="connect" onSubmit=${add} disabled=${!typed}><${Input} label=${t('filter')} hint=${t('filter-hint')} mono value=${typed} onValue=${setTyped} /><//>
     ${filters.length > 0 && html`<div class="actions">${filters.map((filter) => html`<${Button} key=${filter} icon="cross" aria-label=${t('unsubscribe-from', { filter: short(filter, 60) })} onClick=${() => setFilters(filters.filter((one) => one !== filter))}><bdi class="mono">${short(filter, 60)}</bdi><//>`)}</div>`}
     ${feed.refused.length > 0 && html`<${Notice} kind="warn">${t('not-allowed-filter')} ${feed.refused.map((one) => html`<bdi class="data">${short(one.filter ?? one, 120)}</bdi> `)}<//>`}
     ${feed.dropped > 0 && html`<${Notice} kind="warn">${t('feed-dropped', { count: feed.dropped })}<//>`}
