@@ -11,6 +11,11 @@ export const expired = signal(false);
 // Whether the broker answers.
 export const reachable = signal(true);
 
+// What the page asks by itself does not keep a session that nobody uses: those requests say so.
+const attention = 30_000;
+let used = Date.now();
+for (const name of ['pointerdown', 'keydown', 'wheel']) addEventListener(name, () => { used = Date.now(); }, { passive: true });
+
 export class Refusal extends Error {
   constructor(status, problem, retryAfter) {
     super(problem.title ?? problem.code ?? String(status));
@@ -39,6 +44,7 @@ async function send(method, path, { query, body, headers, signal: abort } = {}) 
     request.body = JSON.stringify(body);
   }
   if (method !== 'GET' && session.value?.csrf) request.headers['X-CSRF-Token'] = session.value.csrf;
+  if (Date.now() - used > attention) request.headers['X-Background'] = '1';
   let answer;
   try {
     answer = await fetch(url(path, query), request);

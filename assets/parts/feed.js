@@ -27,14 +27,18 @@ export function useFeed(filters, told) {
         asked.current = new Set();
         settle();
       },
-      told: ({ messages = [], dropped: lost = 0, refused: not, error }) => {
+      told: ({ messages = [], dropped: lost = 0, subscribed = [] }) => {
         if (messages.length) latest.current(messages);
         if (lost) setDropped((before) => before + lost);
-        if (not || error) setRefused((before) => [...before, ...[].concat(not ?? error)].slice(-5));
+        if (subscribed.length) {
+          const answered = new Set(subscribed.map(({ filter }) => filter));
+          const not = subscribed.filter(({ ok }) => !ok).map(({ filter }) => filter);
+          setRefused((before) => [...before.filter((filter) => !answered.has(filter)), ...not]);
+        }
       },
     });
     return () => live.current.end();
   }, []);
   useEffect(settle, [JSON.stringify(filters)]);
-  return { link, dropped, refused };
+  return { link, dropped, refused: refused.filter((filter) => filters.includes(filter)) };
 }

@@ -10,6 +10,7 @@ export const language = signal(preferred.find((tag) => tag in languages) ?? 'en'
 let words = {};
 let fallback = {};
 let plural;
+let reasons = new Map();
 const made = new Map();
 
 async function catalogue(name) {
@@ -20,7 +21,9 @@ async function catalogue(name) {
 
 // Loads the words before anything is shown, and again when the language changes.
 export async function speak(name) {
-  words = await catalogue(name);
+  [words, fallback] = await Promise.all([catalogue(name), name === 'en' ? {} : catalogue('en')]);
+  const english = name === 'en' ? words : fallback;
+  reasons = new Map(Object.entries(english).filter(([key]) => key.startsWith('reason-')).map(([key, text]) => [text, key]));
   plural = new Intl.PluralRules(name);
   made.clear();
   document.documentElement.lang = name;
@@ -39,6 +42,11 @@ export function t(key, values) {
     if (value === undefined) return whole;
     return typeof value === 'number' ? number(value) : value;
   });
+}
+
+// A reason that came in the broker's English words, in the reader's.
+export function reasonInWords(text) {
+  return reasons.has(text) ? t(reasons.get(text)) : text;
 }
 
 export function has(key) {

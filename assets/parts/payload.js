@@ -43,10 +43,10 @@ export function Payload({ message }) {
   const view = views.some(([name]) => name === chosen) ? chosen : usual;
   const shown = { text: () => visibleLines(text.slice(0, most)), json: () => visibleLines(json.slice(0, most)), hex: () => hexOf(cut) }[view]();
   return html`<div class="actions"><${Tabs} label=${t('view')} value=${view} options=${views} onValue=${setChosen} />
-      <span class="muted">${size(bytes.length)}</span>
+      <span class="muted">${size(message.size ?? bytes.length)}</span>
       ${text !== null && html`<${Button} kind="quiet" icon="copy" label=${t('copy')} onClick=${() => copy(text)} />`}</div>
     ${bytes.length ? html`<pre class="payload" tabindex="0" aria-label=${t('payload')}>${shown}</pre>` : html`<p class="muted">${t('payload-empty')}</p>`}
-    ${bytes.length > most && html`<p class="hint">${t('payload-cut', { size: size(most) })}</p>`}`;
+    ${(message.size ?? bytes.length) > Math.min(most, bytes.length) && html`<p class="hint">${t('payload-cut', { size: size(most) })}</p>`}`;
 }
 
 // One line of it, for lists.

@@ -48,10 +48,10 @@ export class TopicTree {
     return node;
   }
 
-  retain({ topic, size, qos, publisher, expiry }) {
+  retain({ topic, size, qos, publisher, expires }) {
     const node = this.node(topic);
     node.retained = true;
-    node.stored = { size, qos, publisher, expiry };
+    node.stored = { size, qos, publisher, expires };
     this.limit();
   }
 

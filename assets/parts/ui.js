@@ -157,16 +157,12 @@ export function Facts({ facts }) {
   return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value ?? '–'}</dd></div>`)}</dl>`;
 }
 
-// Columns are {key, name, cell, sort?, number?, first?}; on a phone a row becomes a card with the names beside the values.
-export function Table({ caption, columns, rows, keyOf, sort, onSort, hrefOf, actions }) {
+// Columns are {key, name, cell, number?}; on a phone a row becomes a card with the names beside the values.
+export function Table({ caption, columns, rows, keyOf, hrefOf, actions }) {
   return html`<div class="table-frame"><table role="table">
     <caption class="hidden">${caption}</caption>
     <thead role="rowgroup"><tr role="row">
-      ${columns.map((column) => html`<th role="columnheader" scope="col" class=${column.number ? 'number' : ''} key=${column.key} aria-sort=${sorted(sort, column)}>
-        ${column.sort && onSort
-          ? html`<button type="button" class="sort" onClick=${() => onSort(sort === column.sort ? `-${column.sort}` : column.sort)}>${column.name}<${Icon} name=${sortIcon(sort, column)} /></button>`
-          : column.name}
-      </th>`)}
+      ${columns.map((column) => html`<th role="columnheader" scope="col" class=${column.number ? 'number' : ''} key=${column.key}>${column.name}</th>`)}
       ${actions && html`<th role="columnheader" scope="col"><span class="hidden">${t('actions')}</span></th>`}
     </tr></thead>
     <tbody role="rowgroup">${rows.map((row) => html`<tr role="row" key=${keyOf(row)}>
@@ -176,17 +172,6 @@ export function Table({ caption, columns, rows, keyOf, sort, onSort, hrefOf, act
       ${actions && html`<td role="cell" class="row-actions">${actions(row)}</td>`}
     </tr>`)}</tbody>
   </table></div>`;
-}
-
-function sorted(sort, column) {
-  if (!column.sort) return undefined;
-  if (sort === column.sort) return 'ascending';
-  return sort === `-${column.sort}` ? 'descending' : 'none';
-}
-
-function sortIcon(sort, column) {
-  if (sort === column.sort) return 'up';
-  return sort === `-${column.sort}` ? 'down' : 'updown';
 }
 
 // A native dialog: the browser keeps the focus in it and gives it back.

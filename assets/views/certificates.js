@@ -3,6 +3,9 @@ import { html, useState } from '../vendor/preact.js';
 import { get, post } from '../parts/api.js';
 import { day, number, t } from '../parts/i18n.js';
 import { Asked, Badge, Button, Data, Dialog, Empty, Form, Input, Notice, Page, Table, copy, useAsked } from '../parts/ui.js';
+import { visible } from '../parts/text.js';
+
+const purposes = ['authority', 'server', 'client'];
 
 export default function Certificates() {
   const asked = useAsked(async (abort) => {
@@ -12,10 +15,10 @@ export default function Certificates() {
   const [open, setOpen] = useState(null);
   return html`<${Page} title=${t('page-certificates')} lead=${t('certificates-lead')} actions=${html`<${Button} icon="plus" kind="primary" onClick=${() => setOpen({})}>${t('issue')}<//>`}>
     <${Asked} asked=${asked}>${(items) => (items.length
-      ? html`<${Table} caption=${t('page-certificates')} rows=${items} keyOf=${(one) => one.fingerprint ?? one.serial ?? one.name} columns=${[
-          { key: 'name', name: t('certificate-of'), cell: (one) => html`<${Data} text=${one.user ?? one.name ?? one.subject ?? one.purpose} />` },
-          { key: 'kind', name: t('purpose'), cell: (one) => html`<${Data} text=${one.purpose ?? one.kind ?? one.file} />` },
-          { key: 'until', name: t('valid-until'), cell: (one) => day(one.not_after ?? one.until ?? one.expires) },
+      ? html`<${Table} caption=${t('page-certificates')} rows=${items} keyOf=${(one) => one.fingerprint} columns=${[
+          { key: 'name', name: t('certificate-of'), cell: (one) => html`<${Data} text=${one.name} />` },
+          { key: 'kind', name: t('purpose'), cell: (one) => purposes.includes(one.purpose) ? t(`purpose-${one.purpose}`) : visible(one.purpose) },
+          { key: 'until', name: t('valid-until'), cell: (one) => day(one.expires) },
           { key: 'left', name: t('days-left'), number: true, cell: (one) => html`<${Left} days=${one.days_left} />` },
           { key: 'fingerprint', name: t('fingerprint'), cell: (one) => html`<${Data} text=${one.fingerprint} limit=${23} />` },
         ]} />`
@@ -37,8 +40,8 @@ function Issue({ onClose }) {
   const people = useAsked((abort) => get('/users', { limit: 200 }, { signal: abort }), []);
   if (made) {
     return html`<${Dialog} title=${t('issued')} kind="wide" onClose=${onClose}>
-      <${Notice} kind="warn">${t('key-once')}<//>
-      ${['certificate', 'key', 'ca'].filter((name) => made[name]).map((name) => html`<div class="field" key=${name}><label for=${`pem-${name}`}>${t(`pem-${name}`)}</label><textarea id=${`pem-${name}`} class="mono" readonly value=${made[name]}></textarea>
+      <${Notice} kind="warn">${t(made.key ? 'key-once' : 'key-known')}<//>
+      ${['certificate', 'key'].filter((name) => made[name]).map((name) => html`<div class="field" key=${name}><label for=${`pem-${name}`}>${t(`pem-${name}`)}</label><textarea id=${`pem-${name}`} class="mono" readonly value=${made[name]}></textarea>
         <div class="actions"><${Button} icon="copy" onClick=${() => copy(made[name])}>${t('copy')}<//><${Download} name=${`${user}.${name === 'key' ? 'key' : `${name}.crt`}`} text=${made[name]} /></div></div>`)}
     <//>`;
   }

@@ -17,8 +17,7 @@ function List({ query }) {
   const rested = useRested(search);
   useEffect(() => setQuery({ search: rested }), [rested]);
   const state = query.state ?? 'online';
-  const sort = query.sort ?? 'client_id';
-  const pages = usePages((cursor, abort) => get('/clients', { search: rested, state, sort, cursor, limit: 50 }, { signal: abort }), [rested, state, sort]);
+  const pages = usePages((cursor, abort) => get('/clients', { search: rested, state, cursor, limit: 50 }, { signal: abort }), [rested, state]);
   useEvery(5000, pages.asked.again);
   return html`<${Page} title=${t('page-clients')}>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
@@ -28,32 +27,27 @@ function List({ query }) {
     ${pages.asked.refusal && html`<${Problem} refusal=${pages.asked.refusal} again=${pages.asked.again} />`}
     ${!pages.asked.value ? !pages.asked.refusal && html`<${Loading} />` : !pages.items.length
       ? html`<${Empty} icon="clients" title=${t(search ? 'no-clients-found' : 'no-clients')}>${!search && t('no-clients-hint')}<//>`
-      : html`<${Table} caption=${t('page-clients')} rows=${pages.items} keyOf=${(client) => client.id} hrefOf=${(client) => address(['clients', client.id])}
-          sort=${sort} onSort=${(value) => setQuery({ sort: value })} columns=${columns()} />
+      : html`<${Table} caption=${t('page-clients')} rows=${pages.items} keyOf=${(client) => client.id} hrefOf=${(client) => address(['clients', client.id])} columns=${columns()} />
         <${More} pages=${pages} />`}
   <//>`;
 }
 
 function columns() {
   return [
-    { key: 'client_id', name: t('client-id'), sort: 'client_id', cell: (client) => html`<${Data} text=${client.client_id} limit=${120} />` },
+    { key: 'client_id', name: t('client-id'), cell: (client) => html`<${Data} text=${client.client_id} limit=${120} />` },
     { key: 'state', name: t('state'), cell: (client) => html`<${Online} client=${client} />` },
-    { key: 'user', name: t('user'), sort: 'user', cell: (client) => html`<${Data} text=${client.user} />` },
+    { key: 'user', name: t('user'), cell: (client) => html`<${Data} text=${client.user} />` },
     { key: 'address', name: t('address'), cell: (client) => html`<span class="mono nowrap">${visible(client.address ?? '–')}</span>` },
     { key: 'version', name: t('protocol'), cell: (client) => html`<span class="nowrap">${protocol(client)}</span> ${client.connected && client.encrypted === false && html`<${Badge} kind="warn">${t('plain')}<//>`}` },
-    { key: 'since', name: t('since'), sort: 'since', cell: (client) => html`<span class="nowrap" title=${when(client.since)}>${ago(client.since)}</span>` },
-    { key: 'subscriptions', name: t('subscriptions'), number: true, cell: (client) => number(counted(client.subscriptions)) },
+    { key: 'since', name: t('since'), cell: (client) => html`<span class="nowrap" title=${when(client.since ?? client.gone_since)}>${ago(client.since ?? client.gone_since)}</span>` },
+    { key: 'subscriptions', name: t('subscriptions'), number: true, cell: (client) => number(client.subscriptions) },
     { key: 'inflight', name: t('inflight'), number: true, cell: (client) => number(client.inflight) },
-    { key: 'queued', name: t('queued'), sort: 'queued', number: true, cell: (client) => number(client.queued) },
+    { key: 'queued', name: t('queued'), number: true, cell: (client) => number(client.queued) },
   ];
 }
 
-function counted(subscriptions) {
-  return Array.isArray(subscriptions) ? subscriptions.length : subscriptions;
-}
-
 export function protocol(client) {
-  return [client.version && `MQTT ${visible(client.version)}`, client.transport && visible(client.transport)].filter(Boolean).join(', ') || '–';
+  return client.version ? `MQTT ${visible(client.version)}` : '–';
 }
 
 export function Online({ client }) {
@@ -77,8 +71,8 @@ function Client({ who, id }) {
         [t('role'), client.role && roleName(client.role)],
         [t('address'), html`<${Data} text=${client.address} />`],
         [t('protocol'), protocol(client)],
-        [t('encryption'), client.encrypted ? html`<${Badge} kind="ok">${t('encrypted')}<//>` : html`<${Badge} kind="warn">${t('plain')}<//>`],
-        [t('since'), when(client.since)],
+        [t('encryption'), !client.connected ? '–' : client.encrypted ? html`<${Badge} kind="ok">${t('encrypted')}<//>` : html`<${Badge} kind="warn">${t('plain')}<//>`],
+        [t(client.connected ? 'since' : 'gone-since'), when(client.since ?? client.gone_since)],
         [t('keep-alive'), client.keep_alive ? duration(client.keep_alive) : t('off')],
         [t('session-expiry'), expiry(client.expiry_s)],
         [t('inflight'), number(client.inflight)],
@@ -87,14 +81,14 @@ function Client({ who, id }) {
         [t('sent'), number(client.sent)],
       ]} /><//>
       <div class="cards">
-        <${Subscriptions} list=${Array.isArray(client.subscriptions) ? client.subscriptions : []} />
+        <${Subscriptions} list=${client.subscription_list ?? []} />
         ${client.will && html`<${Card} title=${t('will')}><${Facts} facts=${[
           [t('topic'), html`<${Data} text=${client.will.topic} />`],
           ['QoS', number(client.will.qos)],
-          [t('delay'), duration(client.will.delay ?? 0)],
+          [t('delay'), duration(client.will.delay_s ?? 0)],
         ]} /><//>`}
       </div>
-      <${Events} events=${client.events ?? client.recent ?? []} client=${client} />
+      <${Events} events=${client.events ?? []} client=${client} />
     `}<//>
     ${asking === 'disconnect' && html`<${Confirm} title=${t('disconnect-title')} verb=${t('disconnect')} onClose=${() => setAsking(null)} onConfirm=${async () => { await post(`/clients/${segment(id)}/disconnect`); say(t('disconnected')); asked.again(); }}><p>${t('disconnect-what')}</p><//>`}
     ${asking === 'end' && html`<${Confirm} title=${t('end-session-title')} verb=${t('end-session')} onClose=${() => setAsking(null)} onConfirm=${async () => { await remove(`/clients/${segment(id)}`); say(t('session-ended')); go('clients'); }}><p>${t('end-session-what', { count: asked.value.queued ?? 0 })}</p><//>`}

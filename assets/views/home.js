@@ -35,7 +35,7 @@ function Mine() {
     ? html`<${Table} caption=${t('my-clients')} rows=${items} keyOf=${(one) => one.id} columns=${[
         { key: 'client', name: t('client-id'), cell: (one) => html`<${Data} text=${one.client_id} limit=${120} />` },
         { key: 'state', name: t('state'), cell: (one) => html`<${Online} client=${one} />` },
-        { key: 'since', name: t('since'), cell: (one) => html`<span title=${when(one.since)}>${ago(one.since)}</span>` },
+        { key: 'since', name: t('since'), cell: (one) => html`<span title=${when(one.since ?? one.gone_since)}>${ago(one.since ?? one.gone_since)}</span>` },
         { key: 'received', name: t('received'), number: true, cell: (one) => number(one.received) },
         { key: 'sent', name: t('sent'), number: true, cell: (one) => number(one.sent) },
       ]} />`

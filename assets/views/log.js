@@ -87,33 +87,45 @@ function timesOf(filters) {
   return asked;
 }
 
-// Reads what is stored, then what happens; goes on where it was when the line breaks.
+// Reads what is stored and what happens, without a gap between them: it listens first, holds what comes, and then reads.
 class Reader {
   constructor(list, filters, setters) {
-    Object.assign(this, { list, filters: timesOf(filters), seq: undefined, next: undefined, busy: false, abort: new AbortController() }, setters);
+    Object.assign(this, { list, filters: timesOf(filters), seq: undefined, next: undefined, busy: true, held: [], abort: new AbortController() }, setters);
     this.counts = { events: 0, failed: 0, dropped: 0 };
     list.clear();
-    this.begin();
-  }
-
-  async begin() {
     this.setRefusal(null);
     this.setCounts(this.counts);
     this.setPast({ more: false, busy: true });
+    if (this.filters.until) {
+      this.setLink('past');
+      this.begin();
+    } else {
+      this.listen();
+      // What is stored is worth reading, too, where nothing live comes.
+      this.patience = setTimeout(() => this.begin(), 1500);
+    }
+  }
+
+  async begin() {
+    clearTimeout(this.patience);
+    if (this.begun) return;
+    this.begun = true;
     try {
       const page = await get('/logs', { ...this.filters, limit: pageSize }, { signal: this.abort.signal });
-      this.seq = page.items[0]?.seq;
       this.next = page.next;
-      this.take(page.items.reverse());
-      this.setPast({ more: Boolean(page.next), busy: false });
+      const seen = new Set(page.items.map((event) => JSON.stringify(event)));
+      const fresh = this.held.filter((event) => event.mark || !seen.has(JSON.stringify(event)));
+      this.held = null;
+      this.take([...page.items.reverse(), ...fresh]);
     } catch (refusal) {
       if (this.abort.signal.aborted) return;
-      this.setPast({ more: false, busy: false });
       this.setRefusal(refusal);
-      if (refusal.status) return;
+      const waiting = this.held;
+      this.held = null;
+      this.take(waiting);
     }
-    if (this.filters.until) this.setLink('past');
-    else this.listen();
+    this.busy = false;
+    this.setPast({ more: Boolean(this.next), busy: false });
   }
 
   listen() {
@@ -121,24 +133,29 @@ class Reader {
     this.live = new Live('/logs/live', {
       query: () => ({ ...live, since: this.seq }),
       changed: this.setLink,
-      told: ({ events = [], dropped = 0, seq }) => {
-        // After a break the broker may send again what was already here.
-        const fresh = this.seq === undefined ? events : events.filter((event) => event.seq === undefined || event.seq > this.seq);
+      told: ({ events = [], dropped = 0, gap = false, seq }) => {
+        this.seq = seq ?? this.seq;
+        const marks = [];
+        if (gap) marks.push({ mark: t('log-gap') });
         if (dropped) {
-          this.counts.dropped += dropped;
-          this.list.append([{ mark: t('log-dropped', { count: dropped }) }]);
+          this.counts = { ...this.counts, dropped: this.counts.dropped + dropped };
+          marks.push({ mark: t('log-dropped', { count: dropped }) });
         }
-        this.take(fresh);
-        this.seq = seq ?? fresh.at(-1)?.seq ?? this.seq;
+        this.take([...marks, ...events]);
+        this.begin();
       },
     });
   }
 
   take(events) {
+    if (this.held) {
+      for (const event of events) this.held.push(event);
+      return;
+    }
     this.counts = {
       ...this.counts,
-      events: this.counts.events + events.length,
-      failed: this.counts.failed + events.filter((event) => !event.ok).length,
+      events: this.counts.events + events.filter((event) => !event.mark).length,
+      failed: this.counts.failed + events.filter((event) => event.ok === false).length,
     };
     this.list.append(events);
     this.setCounts(this.counts);
@@ -166,6 +183,7 @@ class Reader {
 
   end() {
     this.abort.abort();
+    clearTimeout(this.patience);
     this.live?.end();
   }
 }

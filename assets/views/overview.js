@@ -2,10 +2,9 @@
 import { html, useState } from '../vendor/preact.js';
 import { get, serves } from '../parts/api.js';
 import { Chart } from '../parts/chart.js';
-import { duration, has, milliseconds, number, rate, size, t } from '../parts/i18n.js';
+import { duration, has, milliseconds, number, rate, reasonInWords, size, t } from '../parts/i18n.js';
 import { setQuery } from '../parts/router.js';
 import { Asked, Badge, Card, Empty, Facts, Page, Tabs, useAsked, useEvery } from '../parts/ui.js';
-import { reasonName } from '../parts/events.js';
 import { visible } from '../parts/text.js';
 
 const ranges = ['15m', '1h', '24h'];
@@ -65,15 +64,9 @@ function Dropped({ dropped }) {
   const reasons = Object.entries(dropped).filter(([, count]) => count > 0).sort(([, one], [, other]) => other - one);
   return html`<${Card} title=${t('dropped-by-reason')}>
     ${reasons.length
-      ? html`<${Facts} facts=${reasons.map(([reason, count]) => [reasonWords(reason), number(count)])} />`
+      ? html`<${Facts} facts=${reasons.map(([reason, count]) => [visible(reasonInWords(reason)), number(count)])} />`
       : html`<${Empty} icon="check" title=${t('nothing-dropped')} />`}
   <//>`;
-}
-
-// The reason is a number of the log or a name of the broker's.
-function reasonWords(reason) {
-  if (has(`reason-${reason}`)) return reasonName(reason);
-  return has(`dropped-${reason}`) ? t(`dropped-${reason}`) : visible(reason);
 }
 
 const kinds = { error: 'danger', critical: 'danger', danger: 'danger', warning: 'warn', warn: 'warn', info: 'info' };
@@ -82,7 +75,7 @@ function Attention({ items }) {
   if (!items.length) return html`<p><${Badge} kind="ok">${t('all-well')}<//></p>`;
   return html`<${Card} title=${t('attention')}><ul class="attention">${items.map((item) => html`<li key=${item.code + item.text}>
     <${Badge} kind=${kinds[item.level] ?? 'warn'}>${t(`level-${kinds[item.level] ?? 'warn'}`)}<//>
-    <span>${has(`attention-${item.code}`) ? t(`attention-${item.code}`, item) : visible(item.text)}</span></li>`)}</ul><//>`;
+    <span>${has(`attention-${item.code}`) ? t(`attention-${item.code}`, { text: visible(item.text) }) : visible(item.text)}</span></li>`)}</ul><//>`;
 }
 
 function History({ range, colours }) {

@@ -80,7 +80,7 @@ function Listen({ given }) {
   return html`<${Card} title=${t('do-subscribe')} actions=${feed.link === 'open' ? html`<${Badge} kind="ok">${t('link-open')}<//>` : html`<${Badge} kind="warn">${t(`link-${feed.link}`)}<//>`}>
     <${Form} submit=${t('do-subscribe')} icon="connect" onSubmit=${add} disabled=${!typed}><${Input} label=${t('filter')} hint=${t('filter-hint')} mono value=${typed} onValue=${setTyped} /><//>
     ${filters.length > 0 && html`<div class="actions">${filters.map((filter) => html`<${Button} key=${filter} icon="cross" aria-label=${t('unsubscribe-from', { filter: short(filter, 60) })} onClick=${() => setFilters(filters.filter((one) => one !== filter))}><bdi class="mono">${short(filter, 60)}</bdi><//>`)}</div>`}
-    ${feed.refused.length > 0 && html`<${Notice} kind="warn">${t('not-allowed-filter')} ${feed.refused.map((one) => html`<bdi class="data">${short(one.filter ?? one, 120)}</bdi> `)}<//>`}
+    ${feed.refused.length > 0 && html`<${Notice} kind="warn">${t('not-allowed-filter')} ${feed.refused.map((one) => html`<bdi class="data">${short(one, 120)}</bdi> `)}<//>`}
     ${feed.dropped > 0 && html`<${Notice} kind="warn">${t('feed-dropped', { count: feed.dropped })}<//>`}
     <div class="actions"><${Button} icon=${paused ? 'play' : 'pause'} onClick=${() => setPaused(!paused)}>${t(paused ? 'resume' : 'pause')}<//><${Button} kind="quiet" icon="trash" onClick=${() => setMessages([])}>${t('clear-list')}<//><span class="muted">${t('messages-count', { count: messages.length })}</span></div>
     ${messages.length

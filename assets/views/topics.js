@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact.js';
 import { get, post, remove, serves } from '../parts/api.js';
 import { useFeed } from '../parts/feed.js';
-import { ago, number, size, t, when } from '../parts/i18n.js';
+import { ago, number, t, when } from '../parts/i18n.js';
 import { Payload, payloadLine } from '../parts/payload.js';
 import { address, setQuery } from '../parts/router.js';
 import { TopicTree } from '../parts/topictree.js';
@@ -60,7 +60,7 @@ export default function Topics({ query }) {
       <${Input} label=${t('filter')} mono value=${filter} onValue=${setFilter} hint=${t('filter-hint')} />
       <${Input} label=${t('search-topics')} type="search" mono value=${search} onValue=${setSearch} data-search />
     </form>
-    ${feed.refused.length > 0 && html`<${Notice} kind="warn">${t('not-allowed-filter')} ${feed.refused.map((one) => html`<bdi class="data">${short(one.filter ?? one, 120)}</bdi> `)}<//>`}
+    ${feed.refused.length > 0 && html`<${Notice} kind="warn">${t('not-allowed-filter')} ${feed.refused.map((one) => html`<bdi class="data">${short(one, 120)}</bdi> `)}<//>`}
     ${feed.dropped > 0 && html`<${Notice} kind="warn">${t('feed-dropped', { count: feed.dropped })}<//>`}
     ${stored.refusal && html`<${Problem} refusal=${stored.refusal} again=${stored.again} />`}
     <div class="split">
@@ -158,8 +158,8 @@ function Value({ node, onClear }) {
       [t('messages'), number(node.messages)],
       [t('last-at'), node.at ? html`<span title=${when(node.at)}>${ago(node.at)}</span>` : '–'],
       message && ['QoS', number(message.qos)],
-      (message?.publisher ?? node.stored?.publisher) && [t('publisher'), html`<${Data} text=${message?.publisher ?? node.stored.publisher} />`],
-      node.stored && [t('size'), size(node.stored.size)],
+      node.stored?.publisher && [t('publisher'), html`<${Data} text=${[node.stored.publisher.user, node.stored.publisher.client_id].filter(Boolean).join(', ')} />`],
+      node.stored?.expires && [t('expires'), when(node.stored.expires)],
     ].filter(Boolean)} />
     ${refusal && html`<${Problem} refusal=${refusal} again=${load} />`}
     ${message ? html`<${Payload} message=${message} />` : html`<p class="muted">${t('no-value')}</p>`}
@@ -170,7 +170,7 @@ function Value({ node, onClear }) {
 function Clear({ filter, onClose, cleared }) {
   const branch = filter.endsWith('/#');
   const preview = useAsked(() => (branch ? post('/retained/clear', { filter, preview: true }) : Promise.resolve({ count: 1 })), [filter]);
-  const count = preview.value?.count ?? preview.value?.matched ?? preview.value?.would_clear;
+  const { count, more } = preview.value ?? {};
   const act = async () => {
     if (branch) await post('/retained/clear', { filter, preview: false });
     else await remove(`/retained/${base64UrlOfText(filter)}`);
@@ -179,5 +179,5 @@ function Clear({ filter, onClose, cleared }) {
   };
   if (preview.value === undefined) return null;
   return html`<${Confirm} title=${t('clear-title', { count })} verb=${t('clear-verb', { count })} typed=${count > 10 ? filter : undefined} onClose=${onClose} onConfirm=${act}>
-    <p><bdi class="data">${visible(filter)}</bdi></p><p>${t('clear-what')}</p><//>`;
+    <p><bdi class="data">${visible(filter)}</bdi></p><p>${t('clear-what')}</p>${more && html`<p>${t('clear-more')}</p>`}<//>`;
 }

@@ -13,14 +13,13 @@ export default function Users({ who, query }) {
   const search = useRested(query.search ?? '');
   const pages = usePages((cursor, abort) => get('/users', { search, role: query.role, cursor, limit: 100 }, { signal: abort }), [search, query.role]);
   const roles = useAsked((abort) => get('/roles', {}, { signal: abort }), []);
-  const names = (roles.value?.items ?? roles.value ?? builtIn.map((name) => ({ name }))).map(({ name }) => name);
+  const names = (roles.value?.items ?? builtIn.map((name) => ({ name }))).map(({ name }) => name);
   const [open, setOpen] = useState(null);
   const done = (words) => {
     if (words) say(words);
     pages.asked.again();
   };
-  // What the broker does not filter yet is filtered here.
-  const shown = pages.items.filter((user) => (!search || user.name.toLowerCase().includes(search.toLowerCase())) && (!query.role || user.role === query.role));
+  const shown = pages.items;
   return html`<${Page} title=${t('page-users')} actions=${html`
       ${serves('/users/import') && html`<${Button} icon="upload" onClick=${() => setOpen({ kind: 'import' })}>${t('import')}<//>`}
       <${Button} icon="plus" kind="primary" onClick=${() => setOpen({ kind: 'add' })}>${t('add-user')}<//>`}>
@@ -161,8 +160,8 @@ function Import({ onClose, done }) {
     const [file] = event.currentTarget.files;
     if (file) change(await file.text());
   };
-  const rows = preview?.rows ?? preview?.items ?? [];
-  const wrong = rows.filter((row) => row.error || row.problem);
+  const rows = preview?.rows ?? [];
+  const wrong = rows.filter((row) => row.error);
   const submit = async () => {
     if (!preview) {
       setPreview(await post('/users/import', { csv, preview: true }));
@@ -170,7 +169,7 @@ function Import({ onClose, done }) {
     }
     const answer = await post('/users/import', { csv, preview: false });
     done(t('users-imported', { count: rows.length }));
-    const cards = (answer?.rows ?? answer?.items ?? answer?.users ?? []).filter((row) => row.password);
+    const cards = answer.rows.filter((row) => row.password);
     if (cards.length) setMade(cards);
     else onClose();
   };
@@ -181,11 +180,11 @@ function Import({ onClose, done }) {
       <input type="file" accept=".csv,text/csv" aria-label=${t('import-file')} onChange=${read} />
       <div class="field"><label for="import-text">${t('import-text')}</label><textarea id="import-text" class="mono" spellcheck="false" value=${csv} onInput=${(event) => change(event.currentTarget.value)} placeholder="ana,Student,\nben,Student,"></textarea></div>
       ${preview && html`${wrong.length ? html`<${Notice} kind="danger">${t('import-wrong', { count: wrong.length })}<//>` : html`<${Notice} kind="ok">${t('import-right', { count: rows.length })}<//>`}
-        <${Table} caption=${t('import-users')} rows=${rows.map((row, index) => ({ ...row, line: row.line ?? row.row ?? index + 1 }))} keyOf=${(row) => row.line} columns=${[
+        <${Table} caption=${t('import-users')} rows=${rows} keyOf=${(row) => row.line} columns=${[
           { key: 'line', name: t('line'), number: true, cell: (row) => row.line },
           { key: 'name', name: t('user'), cell: (row) => html`<${Data} text=${row.name} />` },
           { key: 'role', name: t('role'), cell: (row) => (row.role ? roleName(row.role) : '–') },
-          { key: 'state', name: t('state'), cell: (row) => (row.error || row.problem ? html`<${Badge} kind="danger">${visible(row.error?.title ?? row.error ?? row.problem)}<//>` : html`<${Badge} kind="ok">${t('ok')}<//>`) },
+          { key: 'state', name: t('state'), cell: (row) => (row.error ? html`<${Badge} kind="danger">${visible(row.error)}<//>` : html`<${Badge} kind="ok">${t('ok')}<//>`) },
         ]} />`}
     <//>
   <//>`;

@@ -1,9 +1,9 @@
 // Why may somebody do something, or why not: the same question that the broker asks, with the rule that decides.
 import { html, useEffect, useState } from '../vendor/preact.js';
 import { get, post } from '../parts/api.js';
-import { has, t } from '../parts/i18n.js';
+import { has, reasonInWords, t } from '../parts/i18n.js';
 import { setQuery } from '../parts/router.js';
-import { RuleLine } from '../parts/rules.js';
+import { RuleLine, denies, subjectOf } from '../parts/rules.js';
 import { roleName } from '../parts/shell.js';
 import { Badge, Card, Empty, Form, Icon, Input, Page, Problem, Select, Tabs, useAsked } from '../parts/ui.js';
 import { visible } from '../parts/text.js';
@@ -56,31 +56,37 @@ export default function Why({ who, query }) {
   <//>`;
 }
 
-export function allowed(answer) {
-  return answer.verdict === 'allowed' || answer.verdict === 'allow' || answer.verdict === true;
+function allowed(answer) {
+  return answer.verdict === 'allowed';
 }
 
-// The reason is a word of the broker's; an unknown one is shown as it is.
-function reasonWords(answer) {
-  const key = `verdict-${answer.reason}`;
-  return has(key) ? t(key) : visible(answer.reason ?? '');
+// As the broker asks: the user's own before the role's, and among those of one a denial first.
+function inOrder(considered) {
+  const rank = ({ rule }) => (subjectOf(rule).user ? 0 : 2) + (denies(rule) ? 0 : 1);
+  return [...considered].sort((one, other) => rank(one) - rank(other) || one.rule.id - other.rule.id);
+}
+
+function reasonOf(answer) {
+  if (!answer.reason) return answer.partly_denied ? t('partly-denied') : '';
+  const words = visible(reasonInWords(answer.reason));
+  return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}.`;
 }
 
 function Answer({ answer }) {
   const yes = allowed(answer);
   const { question } = answer;
-  const deciding = typeof answer.rule === 'object' ? answer.rule?.id : answer.rule;
+  const deciding = answer.rule;
   const name = question.user ? visible(question.user) : roleName(question.role);
   return html`<div class=${`verdict ${yes ? 'ok' : 'danger'}`} role="status"><${Icon} name=${yes ? 'check' : 'cross'} />
-      <div><strong>${t(yes ? 'allowed' : 'denied')}</strong> – ${t(`sentence-${question.action}-${yes ? 'yes' : 'no'}`, { who: name, topic: visible(question.topic) })} ${reasonWords(answer)}</div></div>
+      <div><strong>${t(yes ? 'allowed' : 'denied')}</strong> – ${t(`sentence-${question.action}-${yes ? 'yes' : 'no'}`, { who: name, topic: visible(question.topic) })} ${reasonOf(answer)}</div></div>
     <${Card} title=${t('considered')}>
       <p class="muted">${t('considered-lead')}</p>
       ${answer.considered?.length
-        ? html`<ol class="considered">${answer.considered.map(({ rule, matches, why }) => html`<li key=${rule.id} class=${rule.id === deciding ? 'decides' : matches ? '' : 'no'}>
+        ? html`<ol class="considered">${inOrder(answer.considered).map(({ rule, matches, why }) => html`<li key=${rule.id} class=${rule.id === deciding ? 'decides' : matches ? '' : 'no'}>
             <${Icon} name=${rule.id === deciding ? 'right' : matches ? 'check' : 'dot'} />
             <${RuleLine} rule=${rule} />
             ${rule.id === deciding ? html`<${Badge} kind="info">${t('decides')}<//>` : html`<span class="muted">${t(matches ? 'matches' : 'matches-not')}</span>`}
-            <span class="why">${t('rule-number')} ${String(rule.id)}${why ? ` · ${has(`because-${why}`) ? t(`because-${why}`) : visible(why)}` : ''}</span>
+            <span class="why">${t('rule-number')} ${String(rule.id)}${has(`because-${why}`) ? ` · ${t(`because-${why}`)}` : ''}</span>
           </li>`)}</ol>`
         : html`<${Empty} icon="rules" title=${t('considered-none')} />`}
     <//>`;
