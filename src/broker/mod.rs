@@ -33,6 +33,8 @@ pub use input::{Connecting, Input};
 pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};
 pub use reason::Reason;
-pub use shard::Shard;
+pub use shard::{
+    ClientDetail, ClientQuery, ClientView, LiveView, Loss, Presence, RetainedQuery, Shard, ShardReport, WillView,
+};
 pub use subscription::SubscriptionOptions;
 pub use time::Timestamp;

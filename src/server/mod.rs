@@ -7,20 +7,27 @@
 pub mod transport;
 mod error;
 mod clock;
+mod metrics;
+mod history;
 mod admitted;
 mod mailbox;
 mod outbox;
 mod post;
 mod world;
 mod connection;
+mod guest;
 mod serve;
 mod front;
 mod listener;
 mod worker;
+mod handle;
 mod watch;
 mod lock;
 mod run;
 
+pub use clock::Clock;
 pub use error::ServerError;
+pub use handle::{GuestClient, Handle, Report, Unanswered};
+pub use history::{Chart, Step};
 pub use lock::FolderLock;
 pub use run::{Broker, OpenListener};

@@ -2,10 +2,12 @@
 
 use super::clock::Clock;
 use super::mailbox::{Mail, Mailbox};
+use super::metrics::Latencies;
 use crate::audit::JournalHandle;
 use crate::broker::{AuditEvent, CommitId, CommitOutcome, ShardId, StoreOp};
 use crate::store::{self, RetainedRecord, UnixMillis, WriterHandle};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The mailboxes of all workers, by the number of their shard, and what they all write to.
 pub struct Post {
@@ -14,6 +16,7 @@ pub struct Post {
     writer: WriterHandle,
     journal: JournalHandle,
     clock: Clock,
+    latencies: Arc<Latencies>,
 }
 
 /// What one shard wants stored after one turn.
@@ -29,7 +32,13 @@ pub struct StoreBatch {
 impl Post {
     /// Ways out for `shards` workers.
     pub fn new(shards: u16, writer: WriterHandle, journal: JournalHandle, clock: Clock) -> Self {
-        Self { mailboxes: (0..shards).map(|_| Arc::default()).collect(), writer, journal, clock }
+        Self {
+            mailboxes: (0..shards).map(|_| Arc::default()).collect(),
+            writer,
+            journal,
+            clock,
+            latencies: Arc::new(Latencies::new()),
+        }
     }
 
     /// Tells one worker something.
@@ -37,6 +46,11 @@ impl Post {
         if let Some(mailbox) = self.mailboxes.get(worker) {
             mailbox.send(mail);
         }
+    }
+
+    /// How long commits take.
+    pub fn latencies(&self) -> &Latencies {
+        &self.latencies
     }
 
     /// Whether a worker other than this has fallen behind.
@@ -55,7 +69,9 @@ impl Post {
         let ops = batch.changes.into_iter().map(|change| self.store_op(change)).collect();
         let Some(mailbox) = self.mailboxes.get(usize::from(batch.from.0)).map(Arc::clone) else { return };
         let commit = batch.commit;
+        let (latencies, begin) = (Arc::clone(&self.latencies), Instant::now());
         let done = Box::new(move |result: Result<(), store::StoreFailure>| {
+            latencies.count(begin.elapsed());
             let outcome = if result.is_ok() { CommitOutcome::Stored } else { CommitOutcome::Failed };
             mailbox.send(Mail::Committed { commit, outcome });
         });

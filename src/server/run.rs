@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::error::ServerError;
 use super::front::{Front, FrontDesk, Reception};
+use super::handle::Handle;
 use super::listener::BoundListener;
 use super::lock::FolderLock;
 use super::mailbox::Mail;
@@ -33,6 +34,7 @@ pub struct Broker {
     writer: Writer,
     journal: Journal,
     post: Arc<Post>,
+    handle: Handle,
     tls: Vec<Arc<TlsSettings>>,
     open: Vec<OpenListener>,
     workers: Vec<JoinHandle<()>>,
@@ -114,6 +116,8 @@ impl Broker {
         };
         let workers = start_workers(&beginning)?;
         database.put_in_force(directory.generation).await?;
+        let handle = Handle::new(Arc::clone(&post), Arc::clone(&authenticator), clock);
+        tokio::spawn(handle.clone().keep_history(stop.clone()));
         tokio::spawn(watch_directory(
             database.clone(),
             directory.generation,
@@ -124,12 +128,17 @@ impl Broker {
         tokio::spawn(store_rehashes(database.clone(), rehashes));
         let kind = EventKind::Started { version: version.to_owned() };
         post.record(AuditEvent { who: Who::default(), kind });
-        Ok(Self { database, writer, journal, post, tls, open, workers, stop, _lock: lock })
+        Ok(Self { database, writer, journal, post, handle, tls, open, workers, stop, _lock: lock })
     }
 
     /// Where clients can connect.
     pub fn listeners(&self) -> &[OpenListener] {
         &self.open
+    }
+
+    /// For those who administer it while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Reads the certificate files again; connections that exist are not touched. What cannot be used is left as it was.

@@ -1,6 +1,7 @@
 //! One core, one world: the thread that owns a shard and serves its connections.
 
 use super::front::Front;
+use super::guest::entertain;
 use super::listener::BoundListener;
 use super::mailbox::{Mail, Mailbox};
 use super::serve::serve;
@@ -61,6 +62,8 @@ impl Worker {
                         self.world.input(Input::PolicyChanged(policy));
                         drop(applied);
                     }
+                    Mail::Ask(question) => self.world.ask(question),
+                    Mail::Guest(guest) => entertain(&self.world, *guest),
                     Mail::ShutDown => {
                         self.world.input(Input::ShutDown);
                         is_over = true;
@@ -84,7 +87,7 @@ impl Worker {
                             match mail {
                                 Mail::Frames { from, frames } => self.world.frames(from, frames),
                                 Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
-                                Mail::Admitted(_) | Mail::Policy { .. } | Mail::ShutDown => {}
+                                Mail::Admitted(_) | Mail::Guest(_) | Mail::Ask(_) | Mail::Policy { .. } | Mail::ShutDown => {}
                             }
                         }
                         self.world.end_turn();

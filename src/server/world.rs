@@ -1,7 +1,7 @@
 //! What the tasks of one worker share: its shard, its connections, and the ways to everybody else.
 
 use super::clock::Clock;
-use super::mailbox::Mail;
+use super::mailbox::{Asked, Mail, Question};
 use super::outbox::Outbox;
 use super::post::{Post, StoreBatch};
 use crate::broker::{
@@ -36,6 +36,8 @@ pub struct World {
     /// Rings when the shard's next deadline may have come closer.
     pub deadline_moved: Notify,
     armed: Cell<u64>,
+    /// Read and written.
+    bytes: Cell<(u64, u64)>,
     /// Cloned by every connection that is being served, so that they can be counted.
     served: Rc<()>,
 }
@@ -76,6 +78,7 @@ impl World {
             spare: RefCell::default(),
             deadline_moved: Notify::new(),
             armed: Cell::new(u64::MAX),
+            bytes: Cell::default(),
             served: Rc::default(),
         }
     }
@@ -117,12 +120,30 @@ impl World {
 
     /// Lets the shard act on something. What it wants from other threads is collected until [`World::end_turn`].
     pub fn input(&self, input: Input) {
+        self.act(|shard, now, effects| shard.handle(now, input, effects));
+    }
+
+    /// Does something to the shard, and what it wants done then.
+    fn act<R>(&self, deed: impl FnOnce(&mut Shard, Timestamp, &mut Effects) -> R) -> R {
         let mut effects = self.effects.take();
-        self.shard.borrow_mut().handle(self.clock.now(), input, &mut effects);
+        let result = deed(&mut self.shard.borrow_mut(), self.clock.now(), &mut effects);
         while let Some(effect) = effects.pop() {
             self.perform(effect);
         }
         self.effects.replace(effects);
+        result
+    }
+
+    /// Puts a question to the shard.
+    pub fn ask(&self, question: Question) {
+        let bytes = self.bytes.get();
+        self.act(|shard, now, effects| (question.0)(Asked { shard, now, effects, bytes }));
+    }
+
+    /// Counts bytes that connections of this worker read and wrote.
+    pub fn count_bytes(&self, read: usize, written: usize) {
+        let (before_read, before_written) = self.bytes.get();
+        self.bytes.set((before_read.wrapping_add(read as u64), before_written.wrapping_add(written as u64)));
     }
 
     fn perform(&self, effect: Effect) {

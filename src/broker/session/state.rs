@@ -76,6 +76,14 @@ pub struct Live {
     pub outbound_aliases: OutboundAliases,
     /// Bytes handed to the driver and not reported as written.
     pub unwritten: usize,
+    /// When it began.
+    pub since: Timestamp,
+    /// Whether nobody else can read it.
+    pub is_encrypted: bool,
+    /// Messages that it published.
+    pub received: u64,
+    /// Messages that it was sent.
+    pub sent: u64,
 }
 
 impl Session {

@@ -159,6 +159,10 @@ impl Shard {
             inbound_aliases: InboundAliases::new(self.limits.topic_alias_maximum),
             outbound_aliases: OutboundAliases::new(aliases),
             unwritten: 0,
+            since: now,
+            is_encrypted: connecting.is_encrypted,
+            received: 0,
+            sent: 0,
         });
         self.by_connection.insert(connecting.connection, index);
         if let Some(silence) = silence_allowed {

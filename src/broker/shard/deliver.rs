@@ -293,6 +293,7 @@ impl Shard {
             delivery.packet_id = Some(session.outbound.send(queued));
         }
         self.counters.sent = self.counters.sent.saturating_add(1);
+        live.sent = live.sent.saturating_add(1);
         effects.push(Effect::Deliver { connection: live.connection, delivery });
     }
 

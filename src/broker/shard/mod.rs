@@ -11,8 +11,12 @@ mod publish;
 mod subscribe;
 mod connect;
 mod peers;
+mod inspect;
 
 pub use self::core::Shard;
+pub use inspect::{
+    ClientDetail, ClientQuery, ClientView, LiveView, Loss, Presence, RetainedQuery, ShardReport, WillView,
+};
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,9 @@ impl Shard {
             return self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
         }
         self.counters.received = self.counters.received.saturating_add(1);
+        if let Some(live) = self.live(index) {
+            live.received = live.received.saturating_add(1);
+        }
         let Some(session) = self.sessions.get(index) else { return };
         let verdict = session.rights.verdict(Permission::Publish, &topic);
         let refusal = match verdict {
