@@ -48,6 +48,21 @@ export class TopicTree {
     return node;
   }
 
+  // A branch that is alone is open from the start, until somebody closes it.
+  openOnly() {
+    if (this.opened || !this.root.children.size) return;
+    const tops = [...this.root.children.values()];
+    if (tops.length <= 3) for (const top of tops) this.open.add(top.path);
+    this.opened = true;
+  }
+
+  // Opens what is above a topic, once.
+  reveal(topic) {
+    if (this.revealed === topic || !this.find(topic)) return;
+    this.revealed = topic;
+    for (let node = this.find(topic).parent; node?.parent; node = node.parent) this.open.add(node.path);
+  }
+
   retain({ topic, size, qos, publisher, expires }) {
     const node = this.node(topic);
     node.retained = true;

@@ -51,7 +51,9 @@ export default function Topics({ query }) {
     setSelected(topic);
     setQuery({ topic });
   };
+  if (selected !== null) tree.reveal(selected);
   const node = selected === null ? null : tree.find(selected);
+  tree.openOnly();
   const rows = tree.rows(search);
   return html`<${Page} title=${t('page-topics')} lead=${t('topics-lead')} actions=${html`
       ${feed.link === 'open' ? html`<${Badge} kind="ok">${t('link-open')}<//>` : html`<${Badge} kind="warn">${t(`link-${feed.link}`)}<//>`}
@@ -162,7 +164,7 @@ function Value({ node, onClear }) {
       node.stored?.expires && [t('expires'), when(node.stored.expires)],
     ].filter(Boolean)} />
     ${refusal && html`<${Problem} refusal=${refusal} again=${load} />`}
-    ${message ? html`<${Payload} message=${message} />` : html`<p class="muted">${t('no-value')}</p>`}
+    ${message ? html`<${Payload} message=${message} />` : html`<p class="muted">${branch && !node.retained ? t('only-branch', { count: node.children.size }) : t('no-value')}</p>`}
   <//>`;
 }
 

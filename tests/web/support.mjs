@@ -1,6 +1,6 @@
 // A real broker on free ports and a real browser, for the tests beside it.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -18,7 +18,6 @@ export const adminPassword = 'the administrator of the tests';
 export class Broker {
   constructor() {
     this.folder = mkdtempSync(join(tmpdir(), 'securemq-web-'));
-    writeFileSync(join(this.folder, 'config.toml'), 'listeners = ["mqtt://127.0.0.1:0", "ws://127.0.0.1:0"]\n');
     this.addUser('admin', 'Admin', adminPassword);
     this.command('acl', 'add', '--role', 'Admin', '--topic', '#', '--publish', '--subscribe');
   }
@@ -37,7 +36,7 @@ export class Broker {
 
   // Starts, or starts again on the same ports.
   async start() {
-    this.process = spawn(program, ['--data-dir', join(this.folder, 'data'), 'serve', '--config', join(this.folder, 'config.toml'), '--web', this.web ?? '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawn(program, ['--data-dir', join(this.folder, 'data'), 'serve', '--listen', `mqtt://127.0.0.1:${this.port ?? 0}`, '--web-port', this.base ? new URL(this.base).port : '0'], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.said = '';
     const hear = (bytes) => {
       this.said += bytes;
