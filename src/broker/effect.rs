@@ -1,8 +1,10 @@
 //! What the core wants done: sends, writes, records, and frames for other shards.
 
 use super::event::AuditEvent;
+use super::frame::{ChunkId, DurableId};
 use super::message::{Message, SessionKey};
 use super::reason::Reason;
+use super::record::Record;
 use super::time::Timestamp;
 use crate::protocol::{Packet, PacketId, PublishView, QoS, ShareName, SubscriptionId, TopicFilter, TopicName};
 use std::collections::VecDeque;
@@ -129,6 +131,31 @@ pub enum StoreOp {
         /// Replaces older versions only.
         version: RetainedVersion,
     },
+    /// A durable session changed.
+    Journal(Record),
+    /// A durable session as it is after all changes before this one.
+    Checkpoint {
+        /// Which.
+        session: DurableId,
+        /// What makes it.
+        records: Vec<Record>,
+    },
+    /// A part of a queue leaves the memory.
+    Chunk {
+        /// Which.
+        chunk: ChunkId,
+        /// Its messages.
+        records: Arc<Vec<Record>>,
+    },
+    /// A part of a queue is no longer needed.
+    DropChunk(ChunkId),
+    /// A durable session is over; its checkpoint and chunks are no longer needed.
+    Forget(DurableId),
+    /// Changes of this shard before this one are no longer needed.
+    Cut {
+        /// The first that is.
+        before: CommitId,
+    },
 }
 
 /// What one shard tells another. Frames from one shard arrive in order.
@@ -186,6 +213,8 @@ pub enum PeerFrame {
         member: SessionRef,
         /// The message.
         message: Arc<Message>,
+        /// To be settled once the member has taken it.
+        ticket: Option<Ticket>,
     },
     /// The member that was chosen takes part no more, which was said before this: the group has to choose another.
     GroupRefused {
@@ -193,6 +222,8 @@ pub enum PeerFrame {
         group: GroupKey,
         /// The message.
         message: Arc<Message>,
+        /// What was to be settled; it still waits.
+        ticket: Option<Ticket>,
     },
     /// What the ticket stood for has happened on the sending shard.
     Settled {
@@ -257,6 +288,8 @@ pub enum Effect {
         /// What.
         op: StoreOp,
     },
+    /// Read a part of a queue back; it comes in `Input::ChunkLoaded`.
+    Load(ChunkId),
     /// Remember this event.
     Record(Box<AuditEvent>),
     /// Tell another shard.

@@ -1,7 +1,7 @@
 //! How workers are told something: by each other, by the store and by whoever runs the broker.
 
 use super::admitted::{Admitted, Guest};
-use crate::broker::{CommitId, CommitOutcome, Effects, PeerFrame, Policy, Shard, ShardId, Timestamp};
+use crate::broker::{ChunkId, CommitId, CommitOutcome, Effects, PeerFrame, Policy, Record, Shard, ShardId, Timestamp};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,13 @@ pub enum Mail {
     },
     /// A connection whose session this worker owns.
     Admitted(Box<Admitted>),
+    /// A part of a queue was read back; `None` if it cannot be read.
+    Chunk {
+        /// Which.
+        chunk: ChunkId,
+        /// Its messages.
+        records: Option<Vec<Record>>,
+    },
     /// The store has dealt with all changes up to this one.
     Committed {
         /// The last of them.

@@ -7,6 +7,7 @@ use super::handle::Handle;
 use super::listener::BoundListener;
 use super::lock::FolderLock;
 use super::mailbox::Mail;
+use super::past::{Past, load_past};
 use super::post::Post;
 use super::transport::{
     Acceptor, Application, ClientCertificates, TlsFiles, TlsOptions, TlsSettings, TlsSettingsError,
@@ -17,13 +18,13 @@ use super::world::World;
 use crate::audit::{Journal, JournalSettings};
 use crate::auth::{Allowance, AuthSettings, Authenticator, IdentityField, Method, Rehash, TlsFolder};
 use crate::broker::{
-    AuditEvent, Effects, EventKind, Input, Limits, Message, Policy, RetainedVersion, Shard, ShardId, Who,
+    AuditEvent, Effects, EventKind, Input, Limits, Message, Policy, RetainedVersion, Shard, ShardId, Timestamp, Who,
 };
 use crate::config::{Authentication, CertificateUser, Config, Host, ListenUrl, Listener, Transport};
-use crate::store::{Database, Writer};
+use crate::store::{self, Database, Writer};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -92,7 +93,11 @@ impl Broker {
         let writer = Writer::start(database.clone());
         let journal = Journal::start(database.clone(), writer.handle(), journal_settings(config));
         let shards = worker_count(config);
-        let post = Arc::new(Post::new(shards, writer.handle(), journal.handle(), clock));
+        let run = database.begin_run().await?;
+        let begin = store::StoreOp::Begin { run, shards };
+        writer.handle().store(vec![begin]).await.map_err(ServerError::Begin)?;
+        let (pasts, went_down) = load_past(&database, shards, clock).await?;
+        let post = Arc::new(Post::new(shards, writer.handle(), journal.handle(), database.clone(), run, clock));
         let (rehash_sender, rehashes) = mpsc::channel(REHASHES_WAITING);
         let stop = CancellationToken::new();
         let policy = Arc::new(directory.policy());
@@ -114,7 +119,7 @@ impl Broker {
             listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
             stop: stop.clone(),
         };
-        let workers = start_workers(&beginning)?;
+        let workers = start_workers(&beginning, pasts, went_down)?;
         database.put_in_force(directory.generation).await?;
         let handle = Handle::new(Arc::clone(&post), Arc::clone(&authenticator), clock);
         tokio::spawn(handle.clone().keep_history(stop.clone()));
@@ -178,11 +183,18 @@ fn worker_count(config: &Config) -> u16 {
     u16::try_from(wanted).unwrap_or(u16::MAX).clamp(1, crate::broker::PARTITIONS)
 }
 
-fn start_workers(beginning: &Beginning) -> Result<Vec<JoinHandle<()>>, ServerError> {
+fn start_workers(
+    beginning: &Beginning,
+    pasts: Vec<Past>,
+    went_down: Timestamp,
+) -> Result<Vec<JoinHandle<()>>, ServerError> {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Worker);
+    // All or none: a worker that began would wait for the others.
+    let runtimes = (0..beginning.shards).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
+    let together = Arc::new(Barrier::new(usize::from(beginning.shards)));
     let mut workers = Vec::new();
-    for number in 0..beginning.shards {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Worker)?;
+    for ((number, past), runtime) in (0..beginning.shards).zip(pasts).zip(runtimes) {
+        let together = Arc::clone(&together);
         let id = ShardId(number);
         let mut shard = Shard::new(id, beginning.shards, beginning.limits.clone(), Arc::clone(&beginning.policy));
         let retained = Arc::clone(&beginning.retained);
@@ -199,7 +211,9 @@ fn start_workers(beginning: &Beginning) -> Result<Vec<JoinHandle<()>>, ServerErr
             let Some(mailbox) = post.mailboxes.get(usize::from(number)).map(Arc::clone) else { return };
             let world = Rc::new(World::new(id, shard, limits, clock, post));
             let front = Rc::new(Front::new(Rc::clone(&world), desk));
-            Worker { world, mailbox, front, listeners, stop }.run(&runtime);
+            let worker = Worker { world, mailbox, front, listeners, stop };
+            worker.recover(past, went_down, &together);
+            worker.run(&runtime);
         };
         workers.push(thread.spawn(body).map_err(ServerError::Worker)?);
     }
@@ -317,6 +331,28 @@ fn tls_options(config: &Config, listener: &Listener, own: &TlsFolder, applicatio
         },
         application,
         minimum_version: config.tls.minimum_version,
+    }
+}
+
+/// What the web pages are served with beyond this machine.
+pub struct WebTls(Arc<TlsSettings>);
+
+impl WebTls {
+    /// Reads the server's certificate.
+    pub fn load(config: &Config, own: &TlsFolder) -> Result<Self, ServerError> {
+        let listener = Listener { authentication: Authentication::Password, ..Listener::new(ListenUrl::usual()) };
+        let options = tls_options(config, &listener, own, Application::WebSocket);
+        Ok(Self(Arc::new(TlsSettings::load(options)?)))
+    }
+
+    /// For whoever listens; it goes on with the certificate of the moment.
+    pub fn server_config(&self) -> tokio_rustls::rustls::ServerConfig {
+        self.0.server_config()
+    }
+
+    /// Reads the files again. What cannot be used is left as it was.
+    pub fn reload(&self) -> Result<(), TlsSettingsError> {
+        self.0.reload()
     }
 }
 

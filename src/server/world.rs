@@ -27,9 +27,11 @@ pub struct World {
     effects: RefCell<Effects>,
     /// Frames for each shard that were made in this turn.
     frames: RefCell<Vec<Vec<PeerFrame>>>,
-    /// Changes to be stored that were made in this turn.
+    /// Changes that go into the next frame.
     changes: RefCell<Vec<StoreOp>>,
     last_change: Cell<CommitId>,
+    /// Whether a frame is on its way to the disk. What changes meanwhile gathers for the next one, which relies on it.
+    is_storing: Cell<bool>,
     post: Arc<Post>,
     read_buffer: RefCell<BytesMut>,
     spare: RefCell<Vec<BytesMut>>,
@@ -73,6 +75,7 @@ impl World {
             frames: RefCell::new((0..peers).map(|_| Vec::new()).collect()),
             changes: RefCell::default(),
             last_change: Cell::default(),
+            is_storing: Cell::new(false),
             post,
             read_buffer: RefCell::default(),
             spare: RefCell::default(),
@@ -113,9 +116,9 @@ impl World {
         Rc::clone(&self.served)
     }
 
-    /// Whether the last connection has written its last byte.
+    /// Whether the last connection has written its last byte, and the last change is on disk.
     pub fn is_deserted(&self) -> bool {
-        Rc::strong_count(&self.served) == 1
+        Rc::strong_count(&self.served) == 1 && !self.is_storing.get() && self.changes.borrow().is_empty()
     }
 
     /// Lets the shard act on something. What it wants from other threads is collected until [`World::end_turn`].
@@ -159,6 +162,7 @@ impl World {
                 self.changes.borrow_mut().push(op);
                 self.last_change.set(commit);
             }
+            Effect::Load(chunk) => self.post.load(self.id, chunk),
             Effect::Record(event) => self.post.record(*event),
             Effect::Forward { peer, frame } => {
                 if let Some(frames) = self.frames.borrow_mut().get_mut(usize::from(peer.0)) {
@@ -218,20 +222,26 @@ impl World {
 
     /// Sends everything that was collected for other threads.
     pub fn end_turn(&self) {
+        if !self.is_storing.get() && !self.changes.borrow().is_empty() {
+            self.input(Input::FrameEnds);
+            let changes = std::mem::take(&mut *self.changes.borrow_mut());
+            self.is_storing.set(true);
+            self.post.store(StoreBatch { from: self.id, changes, commit: self.last_change.get() });
+        }
+        self.send_frames();
+        let next = self.shard.borrow().next_deadline().map_or(u64::MAX, Timestamp::as_millis);
+        if next < self.armed.get() {
+            self.armed.set(next);
+            self.deadline_moved.notify_one();
+        }
+    }
+
+    fn send_frames(&self) {
         for (peer, frames) in self.frames.borrow_mut().iter_mut().enumerate() {
             if !frames.is_empty() {
                 let frames = std::mem::take(frames);
                 self.post.mail(peer, Mail::Frames { from: self.id, frames });
             }
-        }
-        let changes = std::mem::take(&mut *self.changes.borrow_mut());
-        if !changes.is_empty() {
-            self.post.store(StoreBatch { from: self.id, changes, commit: self.last_change.get() });
-        }
-        let next = self.shard.borrow().next_deadline().map_or(u64::MAX, Timestamp::as_millis);
-        if next < self.armed.get() {
-            self.armed.set(next);
-            self.deadline_moved.notify_one();
         }
     }
 
@@ -259,8 +269,9 @@ impl World {
         }
     }
 
-    /// The store has dealt with changes.
+    /// The store has dealt with a frame.
     pub fn committed(&self, commit: CommitId, outcome: CommitOutcome) {
+        self.is_storing.set(false);
         self.input(Input::Committed { commit, outcome });
     }
 }

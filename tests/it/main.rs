@@ -14,16 +14,19 @@
 #[macro_use]
 mod support;
 mod cli_config;
+mod cli_pubsub;
 mod cli_store;
 mod v5;
 mod v311;
 mod v31;
 mod access;
+mod certificates;
 mod workers;
 mod transport;
 mod lifecycle;
 mod interop;
 mod journey;
+mod log;
 mod sealed;
 mod stress;
 mod cli_cert;

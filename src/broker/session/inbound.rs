@@ -91,10 +91,13 @@ impl Inbound {
         self.held.len().saturating_sub(self.unacknowledged())
     }
 
-    /// The rights changed, so the retained messages that follow held SUBACKs must be asked about one by one.
-    pub fn recheck_retained(&mut self) {
-        let following = self.held.iter_mut().flat_map(|ack| &mut ack.retained);
-        following.for_each(|(_, options)| options.check_delivery = true);
+    /// The rights changed, so the retained messages that follow held SUBACKs must be asked about one by one, and those
+    /// whose publisher may not publish them any more are dropped.
+    pub fn recheck_retained(&mut self, mut may_still_publish: impl FnMut(&Message) -> bool) {
+        for ack in &mut self.held {
+            ack.retained.retain(|(message, _)| may_still_publish(message));
+            ack.retained.iter_mut().for_each(|(_, options)| options.check_delivery = true);
+        }
     }
 
     /// Retained messages that follow held SUBACKs.

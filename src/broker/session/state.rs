@@ -6,7 +6,8 @@ use super::outbound::Outbound;
 use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
-use crate::broker::effect::{ConnectionId, SessionRef};
+use crate::broker::effect::{CommitId, ConnectionId, SessionRef};
+use crate::broker::frame::DurableId;
 use crate::broker::message::SessionKey;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
@@ -22,6 +23,10 @@ pub struct Session {
     pub key: Arc<SessionKey>,
     /// Where it is.
     pub at: SessionRef,
+    /// Its number in the store, if it outlives the broker's process.
+    pub durable: Option<DurableId>,
+    /// The first change that its checkpoint does not have.
+    pub dirty_since: Option<CommitId>,
     /// What its owner may do, as of the policy of the moment.
     pub rights: Rights,
     /// Its connection.
@@ -74,6 +79,10 @@ pub struct Live {
     pub inbound_aliases: InboundAliases,
     /// Aliases introduced to it.
     pub outbound_aliases: OutboundAliases,
+    /// Whether its CONNACK was sent: nothing else is before.
+    pub is_welcome: bool,
+    /// Messages that wait for the disk; later ones wait behind them, so that their order is kept.
+    pub waiting: usize,
     /// Bytes handed to the driver and not reported as written.
     pub unwritten: usize,
     /// When it began.

@@ -4,8 +4,11 @@
 
 mod promises;
 mod timers;
+mod journal;
 mod core;
+mod durable;
 mod policy;
+mod recover;
 mod deliver;
 mod publish;
 mod subscribe;

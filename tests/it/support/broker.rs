@@ -20,6 +20,7 @@ pub const SECUREMQ: &str = env!("CARGO_BIN_EXE_securemq");
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     listeners: Vec<String>,
+    config: String,
     environment: Vec<(String, String)>,
     folder: Option<Arc<TempDir>>,
 }
@@ -38,6 +39,17 @@ impl Settings {
     pub fn listen(mut self, url: &str) -> Self {
         self.listeners.push(url.into());
         self
+    }
+
+    /// A listener of the configuration file, which may say more than its URL.
+    pub fn listen_with(mut self, url: &str, option: &str, value: &str) -> Self {
+        self.config += &format!("[[listeners]]\nurl = \"{url}\"\n{option} = \"{value}\"\n");
+        self
+    }
+
+    /// How many lines will tell where the broker listens.
+    fn listener_count(&self) -> usize {
+        self.listeners.len() + self.config.matches("[[listeners]]").count()
     }
 
     /// Sets an option of the configuration, named as in its environment variable behind `SECUREMQ__`.
@@ -111,10 +123,15 @@ impl Broker {
         for url in &settings.listeners {
             command.args(["--listen", url]);
         }
+        if !settings.config.is_empty() {
+            let path = folder.path().join("config.toml");
+            std::fs::write(&path, &settings.config).unwrap();
+            command.arg("--config").arg(path);
+        }
         command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut process = Process::new(child);
-        let expected = settings.listeners.len();
+        let expected = settings.listener_count();
         process.wait_until("the listeners", |output| listeners(output).len() >= expected);
         let addresses = listeners(&process.output());
         Self { process, settings, folder, addresses }
@@ -136,6 +153,13 @@ impl Broker {
 
     pub fn process_id(&self) -> u32 {
         self.process.child.id()
+    }
+
+    /// How much memory the process occupies.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// The folder of the database, the keys and the certificates.
@@ -188,6 +212,12 @@ impl Broker {
         self.again()
     }
 
+    /// The same with one more option.
+    pub fn restart_with(mut self, option: &str, value: impl std::fmt::Display) -> Self {
+        self.settings = self.settings.set(option, value);
+        self.restart()
+    }
+
     /// Asks the broker to stop and insists that it does so with exit code 0.
     pub fn stop(&mut self) {
         let status = self.process.terminate();
@@ -235,7 +265,7 @@ impl Broker {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Makes a user.
+    /// Makes a user; like every change it holds in the running broker when the command returns.
     pub fn add_user(&self, name: &str, role: &str, password: &str) {
         self.run_with_input(&["user", "add", name, "--role", role, "--password-stdin"], &format!("{password}\n"));
     }
@@ -245,12 +275,11 @@ impl Broker {
         self.run(&[&["acl", "add"], arguments].concat());
     }
 
-    /// The password of the user `admin`, which the first start prints.
-    pub fn admin_password(&mut self) -> String {
-        self.wait_for_output("shown only this once");
-        let output = self.output();
-        let (_, rest) = output.split_once("with the password ").expect("the password is printed");
-        rest.split_whitespace().next().unwrap().to_owned()
+    /// The password of the user `admin`, which the first start prints behind the listeners.
+    pub fn admin_password(&self) -> String {
+        let output = self.process.wait_for("with the password ");
+        let (_, rest) = output.split_once("with the password ").unwrap();
+        rest.split_whitespace().next().expect("the password is printed").to_owned()
     }
 
     /// All files of the data folder.
@@ -376,6 +405,15 @@ impl Process {
             assert!(Instant::now() < deadline, "the broker does not print {what}:\n{text}");
             text = changed.wait_timeout(text, PATIENCE / 100).unwrap().0;
         }
+    }
+
+    /// Waits for words in the output of a process that goes on; returns all of it.
+    fn wait_for(&self, words: &str) -> String {
+        let (text, changed) = &*self.printed;
+        let missing = |text: &mut String| !text.contains(words);
+        let (text, _) = changed.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
+        assert!(text.contains(words), "the broker does not print {words:?}:\n{text}");
+        text.clone()
     }
 
     fn signal(&self, signal: Signal) {

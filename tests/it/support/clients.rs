@@ -91,8 +91,8 @@ impl Peer {
             Implementation::Mosquitto => "received SUBACK",
             Implementation::Paho | Implementation::MqttJs | Implementation::Rumqttc => "ready",
         };
-        process.wait_for(&lines, ready);
-        Subscriber { messages: Messages::Lines { process, lines }, count }
+        let early = process.wait_for(&lines, ready);
+        Subscriber { messages: Messages::Lines { process, early, lines }, count }
     }
 
     /// Publishes these payloads one after the other; returns once all of them are acknowledged.
@@ -129,7 +129,7 @@ impl Peer {
         let mut command = match self.implementation {
             Implementation::Mosquitto => {
                 let mut command = self.mosquitto("mosquitto_sub");
-                command.args(["--debug", "--topic", "nothing/comes/here", "--will-topic", topic]);
+                command.args(["--debug", "--topic", "school/nothing/comes/here", "--will-topic", topic]);
                 command.args(["--will-payload", "gone", "--will-qos", &qos.to_string()]);
                 command
             }
@@ -209,7 +209,12 @@ pub struct Subscriber {
 }
 
 enum Messages {
-    Lines { process: Process, lines: Receiver<String> },
+    /// What a process prints; a message may overtake the news that it is subscribed.
+    Lines {
+        process: Process,
+        early: Vec<String>,
+        lines: Receiver<String>,
+    },
     Payloads(Receiver<Vec<u8>>),
 }
 
@@ -218,10 +223,11 @@ impl Subscriber {
     pub fn payloads(self) -> Vec<Vec<u8>> {
         match self.messages {
             Messages::Payloads(payloads) => (0..self.count).map(|_| payloads.recv_timeout(PATIENCE).unwrap()).collect(),
-            Messages::Lines { mut process, lines } => {
+            Messages::Lines { mut process, early, lines } => {
                 let mut payloads = Vec::new();
+                let mut early = early.into_iter();
                 while payloads.len() < self.count {
-                    let line = process.next_line(&lines);
+                    let line = early.next().unwrap_or_else(|| process.next_line(&lines));
                     let hex = line.strip_prefix("message ").unwrap_or(&line);
                     // Anything else is what mosquitto_sub tells about its packets.
                     payloads.extend(data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()));
@@ -292,11 +298,12 @@ impl Process {
         lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{} prints nothing more", self.name))
     }
 
-    fn wait_for(&self, lines: &Receiver<String>, text: &str) {
+    /// Waits for a line with this text; returns those that came before it.
+    fn wait_for(&self, lines: &Receiver<String>, text: &str) -> Vec<String> {
         let mut seen = Vec::new();
         loop {
             match lines.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(text) => return,
+                Ok(line) if line.contains(text) => return seen,
                 Ok(line) => seen.push(line),
                 Err(_) => panic!("{} does not print {text:?} but {seen:#?}", self.name),
             }

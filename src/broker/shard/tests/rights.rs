@@ -141,6 +141,27 @@ fn retained_messages_behind_a_waiting_suback_are_asked_about_again() {
     assert_eq!(stage.hear(subscriber), ["suback #1 0x00"]);
 }
 
+/// Retained messages do not outlive the right of their publisher while they wait to be sent, either.
+#[test]
+fn retained_messages_that_wait_are_dropped_when_their_publisher_loses_the_right() {
+    let mut stage = Stage::new(2, &Limits::default());
+    let publisher = stage.connect(client("p").user("bob"));
+    for topic in ["t/1", "t/2"] {
+        stage.send(publisher, retain(topic, "x", 1, 1));
+    }
+    let slow = stage.connect(client("slow").receive_maximum(1));
+    stage.send(slow, subscribe(1, "t/#", 1));
+    assert_eq!(stage.hear(slow), ["suback #1 0x01", "publish t/1=x q1 #1 retain"]);
+    let late = stage.connect(client("late"));
+    stage.holds_mail = true;
+    stage.send(late, subscribe(1, "t/#", 1));
+    stage.rules(&["Student allow sub #"]);
+    stage.deliver_mail();
+    assert_eq!(stage.hear(late), ["suback #1 0x01"]);
+    stage.send(slow, super::stage::puback(1));
+    assert_eq!(stage.hear(slow), [""; 0]);
+}
+
 /// The shard that keeps a group may not know yet that a member lost its right.
 #[test]
 fn a_shared_message_chosen_under_the_old_rights_is_asked_about_where_the_member_is() {

@@ -303,9 +303,10 @@ impl Stage {
                     self.heard.entry(connection).or_default().push(Packet::PingReq);
                 }
                 Effect::Store { commit, op } => {
-                    self.stored.push(store_line(&op));
+                    self.stored.extend(store_line(&op));
                     self.commits.push_back((ShardId(shard), commit));
                 }
+                Effect::Load(chunk) => panic!("no story queues so much that {chunk:?} is on disk"),
                 Effect::Record(event) => self.events.push(event.kind),
                 Effect::Forward { peer, frame } => self.mail.push_back((ShardId(shard), peer, frame)),
             }
@@ -511,11 +512,19 @@ fn publish_line(publish: &Publish) -> String {
     line
 }
 
-fn store_line(op: &StoreOp) -> String {
+/// What the stories ask about: retained messages. What durable sessions write down is told by what they do after a start.
+fn store_line(op: &StoreOp) -> Option<String> {
     match op {
         StoreOp::Retain { message, version } => {
-            format!("retain {}={} v{}", message.topic, String::from_utf8_lossy(&message.payload), version.counter)
+            let payload = String::from_utf8_lossy(&message.payload);
+            Some(format!("retain {}={payload} v{}", message.topic, version.counter))
         }
-        StoreOp::Unretain { topic, version } => format!("unretain {topic} v{}", version.counter),
+        StoreOp::Unretain { topic, version } => Some(format!("unretain {topic} v{}", version.counter)),
+        StoreOp::Journal(_)
+        | StoreOp::Checkpoint { .. }
+        | StoreOp::Chunk { .. }
+        | StoreOp::DropChunk(_)
+        | StoreOp::Forget(_)
+        | StoreOp::Cut { .. } => None,
     }
 }

@@ -1,0 +1,357 @@
+//! What connections are owed: acknowledgements in their order and not too early, and not more than they take.
+
+use super::{Current, Oracle, user_of};
+use securemq::broker::{CommitId, CommitOutcome, ConnectionId, Permission, Reason, SessionKey, Timestamp, Who};
+use securemq::protocol::{ConnAck, Packet, PacketId, ProtocolVersion, PubAck, QoS, SubAck};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A connection as its client may expect it to behave.
+pub struct Connection {
+    pub key: SessionKey,
+    pub shard: u16,
+    pub version: ProtocolVersion,
+    pub last_packet: Timestamp,
+    keep_alive: u16,
+    receive_maximum: usize,
+    /// PUBACKs and PUBRECs that are due, in their order.
+    pubacks: VecDeque<Answer>,
+    pubrecs: VecDeque<Answer>,
+    pub pubcomps: VecDeque<PacketId>,
+    pub subacks: VecDeque<PendingSubscribe>,
+    /// Identifiers of messages sent on it and not completely acknowledged.
+    pub unacknowledged: BTreeSet<PacketId>,
+    /// Of the messages sent again, the one that was first sent last.
+    pub last_resent: u64,
+    /// Its will, unless it was sent or is void.
+    will: Option<Will>,
+    pub said_goodbye: bool,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+}
+
+struct Will {
+    number: u64,
+    topic: String,
+    delay: u32,
+}
+
+/// An acknowledgement that is due, and what must have happened before.
+#[derive(Clone, Copy)]
+pub struct Answer {
+    pub packet_id: PacketId,
+    pub number: u64,
+    pub is_allowed: bool,
+    /// It may be answered in more than one way.
+    pub is_unsure: bool,
+    pub commit: Option<(u16, CommitId)>,
+}
+
+/// A SUBSCRIBE that waits for its SUBACK.
+pub struct PendingSubscribe {
+    packet_id: PacketId,
+    /// The filters granted, and when.
+    pub granted: Vec<(String, u64)>,
+    /// How many frames each other shard must have handled.
+    barrier: Option<BTreeMap<(u16, u16), u64>>,
+}
+
+impl PendingSubscribe {
+    pub fn new(packet_id: PacketId) -> Self {
+        Self { packet_id, granted: Vec::new(), barrier: None }
+    }
+}
+
+impl Oracle {
+    pub(super) fn packet_leaves(&mut self, connection: ConnectionId, packet: &Packet) {
+        if let Packet::ConnAck(connack) = packet {
+            return self.connack_leaves(connection, connack);
+        }
+        let Some(fact) = self.connections.get_mut(&connection).filter(|fact| fact.ended.is_none()) else {
+            return self.violation(&format!("{} is sent to a connection that is gone", packet.name()));
+        };
+        match packet {
+            Packet::PubAck(ack) => {
+                let due = fact.pubacks.pop_front();
+                self.answer_leaves(connection, due, ack);
+            }
+            Packet::PubRec(ack) => {
+                let due = fact.pubrecs.pop_front();
+                self.answer_leaves(connection, due, ack);
+            }
+            Packet::PubComp(ack) if fact.pubcomps.pop_front() != Some(ack.packet_id) => {
+                self.violation(&format!("PUBCOMP #{} is out of order", ack.packet_id));
+            }
+            Packet::SubAck(suback) => self.suback_leaves(connection, suback),
+            _ => {}
+        }
+    }
+
+    fn connack_leaves(&mut self, connection: ConnectionId, connack: &ConnAck) {
+        let Current::Connect { key, connection: expected, hello } = &self.current else {
+            return self.violation("a CONNACK comes without a CONNECT");
+        };
+        if *expected != connection {
+            return self.violation("a CONNACK goes to another connection");
+        }
+        let (key, hello) = (key.clone(), hello.clone());
+        let shard = self.shard_of(&key);
+        let rules = self.rules_of(shard);
+        let may_will = hello.will.as_ref().is_none_or(|will| rules.may(Permission::Publish, &key, will.topic.as_str()));
+        if connack.reason.is_error() == (rules.knows(user_of(&key)) && may_will) {
+            return self.violation(&format!("CONNECT of {key:?} is answered with {:?}", connack.reason));
+        }
+        if connack.reason.is_error() {
+            return;
+        }
+        let is_present = self.session_goes_on(&key, &hello);
+        if connack.session_present != (is_present && hello.version != ProtocolVersion::V3_1) {
+            return self.violation(&format!("session present is {} for {key:?}", connack.session_present));
+        }
+        let number_of = |payload: &[u8]| std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
+        let will = hello.will.as_ref().and_then(|will| {
+            let number = number_of(&will.payload)?;
+            let delay = will.properties.will_delay_interval.unwrap_or(0);
+            Some(Will { number, topic: will.topic.as_str().to_owned(), delay })
+        });
+        let fact = Connection {
+            key,
+            shard,
+            version: hello.version,
+            last_packet: self.now,
+            keep_alive: hello.keep_alive,
+            receive_maximum: hello.properties.receive_maximum.map_or(65_535, usize::from),
+            pubacks: VecDeque::new(),
+            pubrecs: VecDeque::new(),
+            pubcomps: VecDeque::new(),
+            subacks: VecDeque::new(),
+            unacknowledged: BTreeSet::new(),
+            last_resent: 0,
+            will,
+            said_goodbye: false,
+            ended: None,
+        };
+        self.connections.insert(connection, fact);
+    }
+
+    /// Which session the client of a connection has, and whether it went on with it.
+    pub fn session_of(&self, connection: ConnectionId) -> (u64, bool) {
+        let key = self.connections.get(&connection).map(|fact| &fact.key);
+        let session = key.and_then(|key| self.sessions.get(key));
+        session.map_or((0, false), |session| (session.began, session.is_resumed))
+    }
+
+    pub(super) fn answer_is_owed(&mut self, connection: ConnectionId, qos: QoS, answer: Answer) {
+        let Some(fact) = self.connections.get_mut(&connection) else { return };
+        let due = if qos == QoS::ExactlyOnce { &mut fact.pubrecs } else { &mut fact.pubacks };
+        due.push_back(answer);
+    }
+
+    pub(super) fn answer_waits_for(&mut self, connection: ConnectionId, number: u64, commit: (u16, CommitId)) {
+        let Some(fact) = self.connections.get_mut(&connection) else { return };
+        let last = [fact.pubacks.back_mut(), fact.pubrecs.back_mut()];
+        for answer in last.into_iter().flatten().filter(|answer| answer.number == number) {
+            answer.commit = Some(commit);
+        }
+    }
+
+    /// An acknowledgement says that a message is safe and its turn has come, or that it is not.
+    fn answer_leaves(&mut self, connection: ConnectionId, due: Option<Answer>, ack: &PubAck) {
+        let Some(answer) = due.filter(|due| due.packet_id == ack.packet_id) else {
+            return self.violation(&format!("the acknowledgement of #{} is out of order", ack.packet_id));
+        };
+        let speaks = self.connections[&connection].version == ProtocolVersion::V5;
+        let is_refused = ack.reason.is_error();
+        if answer.is_unsure {
+            return;
+        }
+        if !answer.is_allowed {
+            if is_refused != speaks {
+                self.violation(&format!("message {} is forbidden and answered {:?}", answer.number, ack.reason));
+            }
+            return;
+        }
+        if !self.messages[answer.number as usize].new.retain {
+            if is_refused {
+                self.violation(&format!("message {} is refused: {:?}", answer.number, ack.reason));
+            }
+            return;
+        }
+        let fate = answer.commit.map(|commit| self.fate_of(commit, answer.number));
+        let (outcome, is_known) = fate.unwrap_or((None, false));
+        match (outcome, is_refused) {
+            (Some(CommitOutcome::Stored), false) if is_known => {}
+            (Some(CommitOutcome::Failed), true) if speaks => {}
+            (outcome, _) => self.violation(&format!(
+                "message {} is acknowledged with {:?}, its commit being {outcome:?}, all shards knowing it: {is_known}",
+                answer.number, ack.reason
+            )),
+        }
+    }
+
+    /// Everything that was sent to other shards up to a SUBSCRIBE must have arrived before its SUBACK.
+    pub(super) fn barrier_is_set(&mut self, connection: ConnectionId) {
+        let Some(fact) = self.connections.get_mut(&connection) else { return };
+        let shard = fact.shard;
+        let peers = (0..self.shards).filter(|peer| *peer != shard);
+        let sent = peers.map(|peer| ((shard, peer), self.mail.get(&(shard, peer)).map_or(0, |(sent, _)| *sent)));
+        if let Some(pending) = fact.subacks.back_mut() {
+            pending.barrier = Some(sent.collect());
+        }
+    }
+
+    fn suback_leaves(&mut self, connection: ConnectionId, suback: &SubAck) {
+        let moment = self.moment;
+        let Some(fact) = self.connections.get_mut(&connection) else { return };
+        let Some(pending) = fact.subacks.pop_front().filter(|pending| pending.packet_id == suback.packet_id) else {
+            return self.violation(&format!("SUBACK #{} is out of order", suback.packet_id));
+        };
+        let has_passed = match &pending.barrier {
+            Some(barrier) => {
+                barrier.iter().all(|(pair, sent)| self.mail.get(pair).map_or(0, |(_, done)| *done) >= *sent)
+            }
+            None => self.shards == 1,
+        };
+        if !pending.granted.is_empty() && !has_passed {
+            return self.violation("a SUBACK is sent before all shards know of the subscription");
+        }
+        let key = fact.key.clone();
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        for (filter, made) in &pending.granted {
+            if let Some(subscription) = session.subscriptions.get_mut(filter).filter(|found| found.made == *made) {
+                subscription.acknowledged = Some(moment);
+            }
+        }
+    }
+
+    /// A message above QoS 0 goes out on a connection: its identifier must be free there and the quota not used up.
+    pub(super) fn quota_is_used(&mut self, connection: ConnectionId, packet_id: PacketId) {
+        let Some(fact) = self.connections.get_mut(&connection) else { return };
+        if !fact.unacknowledged.insert(packet_id) {
+            return self.violation(&format!("identifier {packet_id} is in flight twice on one connection"));
+        }
+        if fact.unacknowledged.len() > fact.receive_maximum {
+            let maximum = fact.receive_maximum;
+            self.violation(&format!("more than {maximum} messages are in flight"));
+        }
+    }
+
+    pub(super) fn exchange_ends(&mut self, connection: ConnectionId, packet_id: PacketId) {
+        let Some(fact) = self.connections.get_mut(&connection) else { return };
+        fact.unacknowledged.remove(&packet_id);
+        if let Some(session) = self.sessions.get_mut(&fact.key) {
+            session.in_flight.remove(&packet_id);
+        }
+    }
+
+    pub(super) fn connection_ends(&mut self, connection: ConnectionId, reason: Reason, is_rude: bool) {
+        let now = self.now;
+        let Some(fact) = self.connections.get_mut(&connection).filter(|fact| fact.ended.is_none()) else { return };
+        fact.ended = Some(now);
+        let silence = now.since(fact.last_packet).as_millis();
+        let may_end = match reason {
+            Reason::KeepAliveTimeout => fact.keep_alive > 0 && silence >= u128::from(fact.keep_alive) * 1500,
+            Reason::TakenOver | Reason::UserDisabled | Reason::UserRemoved => true,
+            Reason::ClientDisconnected | Reason::ClientDisconnectedWithWill | Reason::ConnectionLost => true,
+            Reason::StoreFailed => fact.version != ProtocolVersion::V5,
+            _ => is_rude,
+        };
+        let key = fact.key.clone();
+        if fact.said_goodbye {
+            fact.will = None;
+        }
+        let will = fact.will.as_ref().map(|will| (will.topic.clone(), will.delay));
+        if !may_end {
+            return self.violation(&format!("the connection of {key:?} is closed: {reason}"));
+        }
+        let expiry = self.sessions.get(&key).map_or(0, |session| session.expiry);
+        if let Some((topic, _)) = will.filter(|(_, delay)| *delay == 0 || expiry == 0) {
+            self.wills_due.push(topic);
+        }
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.gone_since = Some(now);
+        }
+        if expiry == 0 {
+            self.session_ends(&key);
+        }
+    }
+
+    /// A session goes on: a will that was not due yet is not sent any more.
+    pub(super) fn wills_are_cancelled(&mut self, key: &SessionKey) {
+        let now = self.now;
+        let mut cancelled = Vec::new();
+        for fact in self.connections.values_mut().filter(|fact| fact.key == *key) {
+            let Some(ended) = fact.ended else { continue };
+            if let Some(will) = fact.will.take()
+                && ended.after_secs(will.delay) > now
+            {
+                cancelled.push(will.number);
+            }
+        }
+        for number in cancelled {
+            let known = self.message(number);
+            known.is_cancelled = known.routed.is_empty();
+        }
+    }
+
+    /// The will of somebody whose connection has ended is sent, or refused.
+    pub(super) fn will_is_decided(&mut self, shard: u16, who: &Who, topic: &str, is_sent: bool) {
+        let is_theirs = |fact: &&Connection| {
+            let user = fact.key.principal.user().map(securemq::broker::UserName::as_str);
+            fact.ended.is_some()
+                && user == who.user.as_ref().map(securemq::protocol::Text::as_str)
+                && Some(fact.key.client_id.text()) == who.client_id.as_ref()
+        };
+        let wills = self.connections.values().filter(is_theirs).filter_map(|fact| fact.will.as_ref());
+        let Some(number) = wills.filter(|will| will.topic == topic).last().map(|will| will.number) else { return };
+        if is_sent {
+            self.will_is_seen(shard, Some(number));
+        }
+        self.will_is_over(number);
+    }
+
+    fn will_is_over(&mut self, number: u64) {
+        for fact in self.connections.values_mut() {
+            fact.will.take_if(|will| will.number == number);
+        }
+    }
+
+    /// The first effect of a will.
+    pub(super) fn will_is_seen(&mut self, shard: u16, number: Option<u64>) {
+        let moment = self.moment;
+        let Some(number) = number else { return };
+        let Some(known) = self.messages.get(number as usize) else { return };
+        let Some(connection) = known.new.will_of.filter(|_| known.routed.is_empty()) else { return };
+        let is_due = self.connections.get(&connection).is_some_and(|fact| fact.ended.is_some() && !fact.said_goodbye);
+        let (key, topic) = (known.new.key.clone(), known.new.topic.clone());
+        let is_allowed = self.rules_of(shard).may(Permission::Publish, &key, &topic);
+        if !is_due || known.is_cancelled || !is_allowed {
+            let is_cancelled = known.is_cancelled;
+            return self.violation(&format!(
+                "the will {number} is sent; due: {is_due}, cancelled: {is_cancelled}, allowed: {is_allowed}"
+            ));
+        }
+        self.will_is_over(number);
+        let known = self.message(number);
+        known.routed.push(moment);
+        if known.new.qos > QoS::AtMostOnce {
+            self.deliveries_are_owed(number);
+        }
+    }
+
+    /// Everybody is quiet, so nothing can be due any more.
+    pub(super) fn check_answers(&mut self) {
+        let open = self.connections.values().filter(|fact| fact.ended.is_none());
+        let waiting = open.filter(|fact| {
+            !(fact.pubacks.is_empty() && fact.pubrecs.is_empty() && fact.pubcomps.is_empty() && fact.subacks.is_empty())
+        });
+        let keys: Vec<_> = waiting.map(|fact| fact.key.clone()).collect();
+        if let Some(key) = keys.first() {
+            self.violation(&format!("an acknowledgement for {key:?} never comes"));
+        }
+    }
+
+    /// Everything is lost at once, connections included.
+    pub(super) fn forget_connections(&mut self) {
+        self.connections.clear();
+    }
+}

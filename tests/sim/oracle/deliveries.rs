@@ -1,0 +1,400 @@
+//! Who must be sent what, and who may: sessions, their subscriptions, and the messages that are owed to them.
+
+use super::{Current, Known, Oracle};
+use crate::rules::matches;
+use securemq::broker::{ConnectionId, Delivery, Permission, SessionKey, Timestamp};
+use securemq::protocol::{Connect, PacketId, Publish, QoS};
+use std::collections::BTreeMap;
+
+/// A session as its client may expect it to be kept.
+#[derive(Default)]
+pub struct Session {
+    /// Whether it is there at all.
+    exists: bool,
+    /// When it began, which tells it from earlier ones.
+    pub began: u64,
+    /// Whether the last CONNECT went on with it.
+    pub is_resumed: bool,
+    /// Seconds it outlives its connection.
+    pub expiry: u32,
+    pub gone_since: Option<Timestamp>,
+    pub subscriptions: BTreeMap<String, Subscription>,
+    /// Those that ended or were replaced.
+    past: Vec<Subscription>,
+    pub in_flight: BTreeMap<PacketId, Flight>,
+    flights: u64,
+    /// How often each message was sent for the first time.
+    copies: BTreeMap<u64, usize>,
+    /// When the last message of each publisher, topic and level was published.
+    order: BTreeMap<(SessionKey, String, QoS), u64>,
+    /// Which policy its shard had when it subscribed last.
+    subscribed_under: usize,
+}
+
+#[derive(Clone)]
+pub struct Subscription {
+    /// The filter without a share name.
+    filter: String,
+    /// As asked for, where it is shared.
+    group: Option<String>,
+    qos: QoS,
+    no_local: bool,
+    retain_as_published: bool,
+    pub made: u64,
+    /// When its SUBACK was sent.
+    pub acknowledged: Option<u64>,
+    ended: Option<u64>,
+}
+
+/// A message in flight.
+pub struct Flight {
+    number: Option<u64>,
+    /// Counts what was sent first.
+    serial: u64,
+    topic: String,
+}
+
+/// A message that must reach somebody.
+pub struct Owed {
+    number: u64,
+    to: Creditor,
+    filter: String,
+}
+
+enum Creditor {
+    Session(SessionKey),
+    /// One of them, and nobody has to say which.
+    Group(Vec<SessionKey>),
+}
+
+impl Session {
+    fn all_subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.subscriptions.values().chain(&self.past)
+    }
+
+    fn was_in_group(&self, group: &str) -> bool {
+        self.all_subscriptions().any(|subscription| subscription.group.as_deref() == Some(group))
+    }
+}
+
+impl Oracle {
+    /// Whether a CONNECT must find its session, which from here on is what the client has.
+    pub(super) fn session_goes_on(&mut self, key: &SessionKey, hello: &Connect) -> bool {
+        let (now, moment) = (self.now, self.moment);
+        let session = self.sessions.entry(key.clone()).or_default();
+        let is_over = session.gone_since.is_some_and(|gone| gone.after_secs(session.expiry) <= now);
+        let goes_on = session.exists && !is_over && !hello.clean_start;
+        if goes_on {
+            self.wills_are_cancelled(key);
+        } else {
+            self.session_ends(key);
+        }
+        let expiry = hello.properties.session_expiry_interval.unwrap_or(0).min(super::super::world::MAX_EXPIRY);
+        let session = self.sessions.entry(key.clone()).or_default();
+        if !goes_on {
+            session.began = moment;
+        }
+        session.exists = true;
+        session.is_resumed = goes_on;
+        session.expiry = expiry;
+        session.gone_since = None;
+        goes_on
+    }
+
+    /// A session is gone, and what it was owed.
+    pub(super) fn session_ends(&mut self, key: &SessionKey) {
+        let session = self.sessions.remove(key).unwrap_or_default();
+        self.sessions.insert(key.clone(), Session::default());
+        self.messages.iter_mut().filter(|known| known.new.key == *key).for_each(|known| known.is_taken = false);
+        self.owed.retain(|owed| match &owed.to {
+            Creditor::Session(creditor) => creditor != key,
+            // It may have been chosen, and took the message along.
+            Creditor::Group(_) => !session.was_in_group(&owed.filter),
+        });
+    }
+
+    /// The input at hand made a subscription.
+    pub(super) fn subscription_begins(&mut self, shard: u16, filter: &str, qos: QoS) {
+        let Current::Subscribe { connection, requests } = &self.current else {
+            return self.violation("a subscription is made without a SUBSCRIBE");
+        };
+        let Some(fact) = self.connections.get_mut(connection) else { return };
+        let Some(request) = requests.iter().find(|request| request.filter.as_str() == filter) else {
+            return self.violation("a subscription is made that nobody asked for");
+        };
+        if let Some(pending) = fact.subacks.back_mut() {
+            pending.granted.push((filter.to_owned(), self.moment));
+        }
+        let subscription = Subscription {
+            filter: plain(filter).to_owned(),
+            group: filter.starts_with("$share/").then(|| filter.to_owned()),
+            qos,
+            no_local: request.no_local,
+            retain_as_published: request.retain_as_published,
+            made: self.moment,
+            acknowledged: None,
+            ended: None,
+        };
+        let key = fact.key.clone();
+        let (under, moment) = (self.applied[usize::from(shard)], self.moment);
+        let session = self.sessions.entry(key.clone()).or_default();
+        session.subscribed_under = under;
+        if let Some(old) = session.subscriptions.insert(filter.to_owned(), subscription) {
+            session.past.push(Subscription { ended: Some(moment), ..old });
+        }
+        self.owed.retain(|owed| {
+            !matches!(&owed.to, Creditor::Session(creditor) if *creditor == key) || owed.filter != filter
+        });
+    }
+
+    /// The input at hand ended a subscription.
+    pub(super) fn subscription_ends(&mut self, filter: &str) {
+        let Current::Unsubscribe { connection } = &self.current else {
+            return self.violation("a subscription ends without an UNSUBSCRIBE");
+        };
+        let moment = self.moment;
+        let Some(key) = self.connections.get(connection).map(|fact| fact.key.clone()) else { return };
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        if let Some(old) = session.subscriptions.remove(filter) {
+            session.past.push(Subscription { ended: Some(moment), ..old });
+        }
+        let is_left = !self.members_of(filter).is_empty();
+        self.owed.retain(|owed| match &owed.to {
+            _ if owed.filter != filter => true,
+            Creditor::Session(creditor) => *creditor != key,
+            Creditor::Group(_) => is_left,
+        });
+    }
+
+    /// The sessions that share a subscription and know it.
+    fn members_of(&self, group: &str) -> Vec<SessionKey> {
+        let is_member = |session: &super::Session| {
+            session.exists && session.subscriptions.get(group).is_some_and(|member| member.acknowledged.is_some())
+        };
+        self.sessions.iter().filter(|(_, session)| is_member(session)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// A message was routed, so whoever had its SUBACK before must be sent it.
+    pub(super) fn deliveries_are_owed(&mut self, number: u64) {
+        let new = &self.messages[number as usize].new;
+        let mut owed = Vec::new();
+        let mut groups: BTreeMap<&str, Vec<SessionKey>> = BTreeMap::new();
+        for (key, session) in self.sessions.iter().filter(|(_, session)| session.exists) {
+            for (name, subscription) in &session.subscriptions {
+                if !matches(&subscription.filter, &new.topic) {
+                    continue;
+                }
+                if subscription.group.is_some() {
+                    groups.entry(name).or_default().push(key.clone());
+                    continue;
+                }
+                let is_own = subscription.no_local && *key == new.key;
+                let knows = subscription.acknowledged.is_some_and(|moment| moment < self.moment);
+                let wants = subscription.qos > QoS::AtMostOnce && !is_own;
+                if knows && wants && self.is_surely_allowed(key, &new.topic) {
+                    owed.push(Owed { number, to: Creditor::Session(key.clone()), filter: name.clone() });
+                }
+            }
+        }
+        for (name, members) in groups {
+            let are_allowed = members.iter().all(|key| self.is_surely_allowed(key, &new.topic));
+            if are_allowed && !self.members_of(name).is_empty() {
+                owed.push(Owed { number, to: Creditor::Group(members), filter: name.to_owned() });
+            }
+        }
+        self.owed.extend(owed);
+    }
+
+    /// A new policy may take the right to what is owed.
+    pub(super) fn release_forbidden(&mut self) {
+        let owed = std::mem::take(&mut self.owed);
+        let stays = |owed: &Owed| {
+            let topic = &self.messages[owed.number as usize].new.topic;
+            match &owed.to {
+                Creditor::Session(key) => self.is_surely_allowed(key, topic),
+                Creditor::Group(members) => members.iter().all(|key| self.is_surely_allowed(key, topic)),
+            }
+        };
+        self.owed = owed.into_iter().filter(stays).collect();
+    }
+
+    /// A client has a message.
+    pub fn received(&mut self, key: &SessionKey, number: Option<u64>, publish: &Publish) {
+        let Some(number) = number else {
+            // An empty message cannot say which it is, so it pays for all that it may be.
+            let messages = &self.messages;
+            let may_be = |owed: &Owed| {
+                let new = &messages[owed.number as usize].new;
+                new.is_empty && new.topic == publish.topic.as_str()
+            };
+            self.owed.retain(|owed| !may_be(owed));
+            return;
+        };
+        let was_in = |group: &str| self.sessions.get(key).is_some_and(|session| session.was_in_group(group));
+        self.owed.retain(|owed| {
+            owed.number != number
+                || match &owed.to {
+                    Creditor::Session(creditor) => creditor != key,
+                    Creditor::Group(_) => !was_in(&owed.filter),
+                }
+        });
+    }
+
+    /// A message goes to a client. Everything that forbids it is checked here.
+    pub(super) fn delivery_leaves(&mut self, shard: u16, connection: ConnectionId, delivery: &Delivery) {
+        let Some(fact) = self.connections.get(&connection).filter(|fact| fact.ended.is_none()) else {
+            return self.violation("a message is sent to a connection that is gone");
+        };
+        let key = fact.key.clone();
+        let topic = delivery.message.topic.as_str();
+        if !self.rules_of(shard).may(Permission::Subscribe, &key, topic) {
+            return self.violation(&format!("{key:?} is sent {topic}, which it may not receive"));
+        }
+        let number = super::number_in(&delivery.message);
+        if let Some(number) = number
+            && let Err(what) = self.may_be_sent(shard, &key, number, delivery)
+        {
+            return self.violation(&format!("message {number} is sent to {key:?}: {what}"));
+        }
+        if let Some(packet_id) = delivery.packet_id {
+            self.quota_is_used(connection, packet_id);
+            self.flight_begins(connection, &key, packet_id, number, delivery);
+        } else if delivery.dup {
+            self.violation("a message of QoS 0 is sent with DUP");
+        }
+        if !delivery.dup
+            && let Some(number) = number
+        {
+            self.copy_is_sent(&key, number, delivery);
+        }
+    }
+
+    /// Why a message may not be sent to somebody.
+    fn may_be_sent(&self, shard: u16, key: &SessionKey, number: u64, delivery: &Delivery) -> Result<(), &'static str> {
+        let known = self.messages.get(number as usize).ok_or("nobody published it")?;
+        let Known { new, routed, expires_at, .. } = known;
+        let Some(&first) = routed.first() else { return Err("it was never allowed to be published") };
+        if delivery.message.topic.as_str() != new.topic || delivery.qos > new.qos || (delivery.retain && !new.retain) {
+            return Err("it is not what was published");
+        }
+        if !delivery.dup && expires_at.is_some_and(|end| end <= self.now) {
+            return Err("it has expired");
+        }
+        if routed.len() == 1 && delivery.expiry_left != expires_at.map(|end| end.secs_left(self.now)) {
+            return Err("its expiry is not what is left");
+        }
+        let session = self.sessions.get(key).ok_or("it has no session")?;
+        let was_wanted = |subscription: &&Subscription| {
+            matches(&subscription.filter, &new.topic)
+                && subscription.ended.is_none_or(|ended| ended >= first)
+                && !(subscription.no_local && *key == new.key)
+        };
+        if !session.all_subscriptions().any(|subscription| was_wanted(&subscription)) {
+            return Err("it is not subscribed to it");
+        }
+        let as_published = session.all_subscriptions().filter(was_wanted).any(|found| found.retain_as_published);
+        let is_kept_copy = delivery.retain && !as_published;
+        let is_current = session.subscribed_under == self.applied[usize::from(shard)];
+        if is_kept_copy && is_current && !self.rules_of(shard).may(Permission::Publish, &new.key, &new.topic) {
+            return Err("it is retained, and its publisher has lost the right");
+        }
+        Ok(())
+    }
+
+    fn flight_begins(
+        &mut self,
+        connection: ConnectionId,
+        key: &SessionKey,
+        packet_id: PacketId,
+        number: Option<u64>,
+        delivery: &Delivery,
+    ) {
+        let session = self.sessions.entry(key.clone()).or_default();
+        match session.in_flight.get(&packet_id) {
+            None if delivery.dup => self.violation(&format!("#{packet_id} has DUP and was not in flight")),
+            Some(_) if !delivery.dup => self.violation(&format!("identifier {packet_id} is used while it is in use")),
+            Some(flight) if flight.number != number => {
+                self.violation(&format!("#{packet_id} is sent again with another message"));
+            }
+            Some(flight) => {
+                let serial = flight.serial;
+                let Some(fact) = self.connections.get_mut(&connection) else { return };
+                if std::mem::replace(&mut fact.last_resent, serial) >= serial {
+                    self.violation("messages are sent again in another order");
+                }
+            }
+            None => {
+                session.flights += 1;
+                let (serial, topic) = (session.flights, delivery.message.topic.as_str().to_owned());
+                session.in_flight.insert(packet_id, Flight { number, serial, topic });
+            }
+        }
+    }
+
+    /// A message is sent for the first time: not more often than it may be, and not before an earlier one.
+    fn copy_is_sent(&mut self, key: &SessionKey, number: u64, delivery: &Delivery) {
+        let known = &self.messages[number as usize];
+        let topic = &known.new.topic;
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let matching =
+            || session.subscriptions.values().chain(&session.past).filter(|found| matches(&found.filter, topic));
+        let groups = matching().filter(|subscription| subscription.group.is_some()).count();
+        let requests = matching().filter(|_| known.new.retain).count();
+        let allowed = known.routed.len() * (1 + groups) + requests;
+        let copies = session.copies.entry(number).or_default();
+        *copies += 1;
+        if *copies > allowed && !known.commit_failed {
+            let copies = *copies;
+            return self.violation(&format!("message {number} is sent {copies} times to {key:?}"));
+        }
+        let is_plain = groups == 0 && !known.new.retain && known.new.will_of.is_none() && known.routed.len() == 1;
+        if is_plain {
+            let place = (known.new.key.clone(), topic.clone(), delivery.qos);
+            let moment = known.routed[0];
+            if session.order.insert(place, moment).is_some_and(|last| last >= moment) {
+                self.violation(&format!("message {number} comes after a later one of its publisher and topic"));
+            }
+        }
+    }
+
+    /// Everybody came back and is quiet, so nothing can be owed any more.
+    pub(super) fn check_deliveries(&mut self) {
+        let is_due = |owed: &&Owed| {
+            let known = &self.messages[owed.number as usize];
+            let has_expired = known.expires_at.is_some_and(|end| end <= self.now);
+            known.is_acknowledged && !known.is_given_up && !has_expired
+        };
+        if let Some(owed) = self.owed.iter().find(is_due) {
+            let whom = match &owed.to {
+                Creditor::Session(key) => format!("{key:?}"),
+                Creditor::Group(members) => format!("the group of {members:?}"),
+            };
+            let what = format!("message {} never reached {whom} through {}", owed.number, owed.filter);
+            return self.violation(&what);
+        }
+        for (key, session) in &self.sessions {
+            let is_connected = session.exists && session.gone_since.is_none();
+            let is_stuck =
+                |flight: &Flight| self.rules.iter().all(|rules| rules.may(Permission::Subscribe, key, &flight.topic));
+            let stuck = session.in_flight.iter().find(|(_, flight)| is_connected && is_stuck(flight));
+            if let Some((packet_id, _)) = stuck {
+                let what = format!("#{packet_id} of {key:?} stays in flight for ever");
+                return self.violation(&what);
+            }
+        }
+    }
+
+    /// Everything is lost at once, sessions included.
+    pub(super) fn forget_sessions(&mut self) {
+        self.sessions.clear();
+        self.owed.clear();
+    }
+}
+
+/// The filter without a share name.
+fn plain(filter: &str) -> &str {
+    match filter.strip_prefix("$share/") {
+        Some(rest) => rest.split_once('/').map_or(rest, |(_, filter)| filter),
+        None => filter,
+    }
+}
