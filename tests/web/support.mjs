@@ -19,7 +19,6 @@ export class Broker {
   constructor() {
     this.folder = mkdtempSync(join(tmpdir(), 'securemq-web-'));
     this.addUser('admin', 'Admin', adminPassword);
-    this.command('acl', 'add', '--role', 'Admin', '--topic', '#', '--publish', '--subscribe');
   }
 
   command(...words) {
@@ -51,11 +50,11 @@ export class Broker {
   }
 
   address() {
-    const web = this.said.match(/http:\/\/(127\.0\.0\.1:\d+)/);
+    const web = this.said.match(/web pages on (http:\/\/([^\s/]+))/);
     const mqtt = this.said.match(/mqtt:\/\/127\.0\.0\.1:(\d+)/);
     if (!web || !mqtt) return false;
-    this.web = web[1];
-    this.base = `http://${web[1]}/`;
+    this.base = `${web[1]}/`;
+    this.web = web[2];
     this.port = Number(mqtt[1]);
     return true;
   }
