@@ -57,12 +57,18 @@ async function send(method, path, { query, body, headers, signal: abort } = {}) 
   // A change may be stored and yet not hold: that is told like a refusal, too.
   if (answer.ok && !answer.headers.get('Content-Type')?.startsWith('application/problem+json')) return answer;
   const problem = await answer.json().catch(() => ({}));
+  if (problem.code === 'broker-stopped') noticeStopped();
   const retryAfter = Number(answer.headers.get('Retry-After')) || undefined;
   if (answer.status === 401 && problem.code !== 'login-failed' && path !== '/session') {
-    expired.value = Boolean(session.value);
+    if (session.value) expired.value = true;
     session.value = null;
   }
   throw new Refusal(answer.status, problem, retryAfter);
+}
+
+// Where the pages are a program of their own, the broker may start and stop while they are open.
+function noticeStopped() {
+  if (session.value?.broker === 'running') refreshSession().catch(() => {});
 }
 
 async function value(answer) {

@@ -17,6 +17,11 @@ function load() {
 
 const dashes = [undefined, [6, 3], [2, 3], [8, 3, 2, 3], [12, 4]];
 const height = 200;
+const shortSpan = 300; // seconds, below which the minutes of the ticks would be the same
+
+function timeOfDay(at, withSeconds) {
+  return new Date(at * 1000).toLocaleTimeString(language.value, { hour: '2-digit', minute: '2-digit', second: withSeconds ? '2-digit' : undefined, hourCycle: 'h23' });
+}
 
 // `series` is [{name, values}], at most five; `times` are seconds. `colours` changes with the theme.
 export function Chart({ title, times, series, colours, unit = '' }) {
@@ -29,7 +34,7 @@ export function Chart({ title, times, series, colours, unit = '' }) {
     let ended = false;
     let watch;
     load().then((UPlot) => {
-      if (ended) return;
+      if (ended || !place.current) return;
       const style = getComputedStyle(document.documentElement);
       const colour = (name) => style.getPropertyValue(name).trim();
       const axis = { stroke: colour('--muted'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: `12px ${colour('--sans')}` };
@@ -40,7 +45,7 @@ export function Chart({ title, times, series, colours, unit = '' }) {
         cursor: { drag: { x: false, y: false } },
         scales: { y: { range: (_chart, _low, high) => [0, Math.max(1, high * 1.1)] } },
         axes: [
-          { ...axis, values: (_chart, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString(language.value, { hour: '2-digit', minute: '2-digit' })) },
+          { ...axis, space: 72, values: (_chart, ticks) => ticks.map((at) => timeOfDay(at, ticks.at(-1) - ticks[0] < shortSpan)) },
           { ...axis, size: 56, values: (_chart, ticks) => ticks.map((value) => number(value, 1)) },
         ],
         series: [{}, ...series.map(({ name }, index) => ({ label: name, stroke: colour(`--chart-${index + 1}`), width: 1.5, dash: dashes[index], points: { show: false } }))],
@@ -66,7 +71,7 @@ export function Chart({ title, times, series, colours, unit = '' }) {
     return t('chart-story', { name, now: rate(seen.at(-1) ?? 0) + unit, highest: rate(seen.reduce((most, value) => Math.max(most, value), 0)) + unit });
   });
   return html`<figure class="card">
-    <figcaption><h3>${title}</h3></figcaption>
+    <figcaption><h2>${title}</h2></figcaption>
     <div class="chart" ref=${place}></div>
     <ul class="legend">${story.map((words, index) => html`<li key=${index}><${Stroke} index=${index} />${words}</li>`)}</ul>
   </figure>`;

@@ -115,8 +115,8 @@ function useSessionWatch() {
     };
   }, []);
   useEvery(10_000, () => {
-    const { idle_until: idle, absolute_until: absolute } = session.value ?? {};
-    if (Date.now() > Math.min(idle ?? Infinity, absolute ?? Infinity)) ask();
+    const { idle_until: idle, absolute_until: absolute, broker } = session.value ?? {};
+    if (broker === 'stopped' || Date.now() > Math.min(idle ?? Infinity, absolute ?? Infinity)) ask();
   });
 }
 

@@ -34,9 +34,9 @@ function List({ query }) {
 
 function columns() {
   return [
-    { key: 'client_id', name: t('client-id'), cell: (client) => html`<${Data} text=${client.client_id} limit=${120} />` },
+    { key: 'client_id', name: t('client-id'), cell: (client) => html`<${Data} text=${client.client_id} limit=${80} />` },
     { key: 'state', name: t('state'), cell: (client) => html`<${Online} client=${client} />` },
-    { key: 'user', name: t('user'), cell: (client) => html`<${Data} text=${client.user} />` },
+    { key: 'user', name: t('user'), cell: (client) => html`<span class="nowrap">${client.user ? short(client.user, 32) : '–'}</span>` },
     { key: 'address', name: t('address'), cell: (client) => html`<span class="mono nowrap">${visible(client.address ?? '–')}</span>` },
     { key: 'version', name: t('protocol'), cell: (client) => html`<span class="nowrap">${protocol(client)}</span> ${client.connected && client.encrypted === false && html`<${Badge} kind="warn">${t('plain')}<//>`}` },
     { key: 'since', name: t('since'), cell: (client) => html`<span class="nowrap" title=${when(client.since ?? client.gone_since)}>${ago(client.since ?? client.gone_since)}</span>` },
@@ -119,7 +119,7 @@ export function Events({ events, client, title = t('recent-events') }) {
   return html`<${Card} title=${title} actions=${html`<a href=${all ?? address('log')}>${t('all-in-log')}</a>`}>
     ${events.length
       ? html`<${Table} caption=${title} rows=${events} keyOf=${(event) => event.seq ?? `${event.time}${event.text}`} columns=${[
-          { key: 'time', name: t('log-time'), cell: (event) => html`<span class="mono" title=${when(event.time)}>${clock(event.time)}</span>` },
+          { key: 'time', name: t('log-time'), cell: (event) => html`<span class="mono nowrap" title=${when(event.time)}>${clock(event.time)}</span>` },
           { key: 'action', name: t('log-action'), cell: (event) => (event.ok ? actionName(event.action) : html`<${Badge} kind="danger">${actionName(event.action)}<//>`) },
           { key: 'topic', name: t('topic'), cell: (event) => html`<${Data} text=${topicOf(event)} limit=${120} />` },
           { key: 'message', name: t('log-message'), cell: (event) => html`<${Data} text=${messageOf(event)} />` },

@@ -33,6 +33,17 @@ export class Broker {
     this.command('user', 'add', name, '--role', role, '--password-stdin');
   }
 
+  // The pages as a program of their own, beside a broker or without one.
+  async startPages() {
+    this.pages = spawn(program, ['--data-dir', join(this.folder, 'data'), 'web', '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let said = '';
+    this.pages.stdout.on('data', (bytes) => {
+      said += bytes;
+    });
+    const [, base, web] = await until(() => said.match(/web pages on (http:\/\/([^\s/]+))/), 20_000);
+    return { base: `${base}/`, web };
+  }
+
   // Starts, or starts again on the same ports.
   async start() {
     this.process = spawn(program, ['--data-dir', join(this.folder, 'data'), 'serve', '--listen', `mqtt://127.0.0.1:${this.port ?? 0}`, '--web-port', this.base ? new URL(this.base).port : '0'], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -67,6 +78,7 @@ export class Broker {
   }
 
   async end() {
+    this.pages?.kill('SIGTERM');
     await this.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
