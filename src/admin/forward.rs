@@ -33,8 +33,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Has the broker answer.
 pub async fn pass_on(mut call: Call, route: &Route, socket: &Path) -> Result<HttpResponse, AdminError> {
     let mut stream = UnixStream::connect(socket).await.map_err(|_| AdminError::BrokerStopped)?;
-    let body = std::mem::replace(&mut call.body, Body::Whole(bytes::Bytes::new()));
     let mut bytes = head(&call, route)?.into_bytes();
+    let body = std::mem::replace(&mut call.body, Body::Whole(bytes::Bytes::new()));
     if let Body::Whole(body) = &body {
         bytes.extend_from_slice(body);
     }

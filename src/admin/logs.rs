@@ -81,7 +81,7 @@ const LOOKED_AT: usize = 50_000;
 pub async fn list(call: Call) -> Result<HttpResponse, AdminError> {
     let query: LogQuery = call.query()?;
     let filter = query.filter(&call, Times::Asked)?;
-    let before = query.cursor.as_deref().map(parse_position).transpose()?;
+    let before = query.cursor.as_deref().filter(|cursor| !cursor.is_empty()).map(parse_position).transpose()?;
     let mut looked_at = 0;
     let choose = |event: &StoredEvent| {
         looked_at += 1;

@@ -1,7 +1,7 @@
 //! What the core wants done: sends, writes, records, and frames for other shards.
 
 use super::event::AuditEvent;
-use super::frame::{ChunkId, DurableId};
+use super::frame::{ChunkId, DurableId, Once};
 use super::message::{Message, SessionKey};
 use super::reason::Reason;
 use super::record::Record;
@@ -184,6 +184,8 @@ pub enum PeerFrame {
         route: bool,
         /// Set if it replaces (or, with an empty payload, clears) the retained message of its topic.
         retained: Option<RetainedVersion>,
+        /// Set if it must not be taken twice.
+        once: Option<Once>,
         /// To be settled once this shard has taken it.
         ticket: Option<Ticket>,
     },
@@ -213,6 +215,8 @@ pub enum PeerFrame {
         member: SessionRef,
         /// The message.
         message: Arc<Message>,
+        /// Set if it must not be taken twice.
+        once: Option<Once>,
         /// To be settled once the member has taken it.
         ticket: Option<Ticket>,
     },
@@ -222,8 +226,22 @@ pub enum PeerFrame {
         group: GroupKey,
         /// The message.
         message: Arc<Message>,
+        /// Set if it must not be taken twice.
+        once: Option<Once>,
         /// What was to be settled; it still waits.
         ticket: Option<Ticket>,
+    },
+    /// A message is released: its identifier may mean another from when this is settled.
+    Released {
+        /// Which.
+        once: Once,
+        /// To be settled once this shard has forgotten it.
+        ticket: Ticket,
+    },
+    /// A durable session is over; nothing that it published comes again.
+    PublisherGone {
+        /// Which.
+        publisher: DurableId,
     },
     /// What the ticket stood for has happened on the sending shard.
     Settled {
@@ -242,7 +260,12 @@ impl PeerFrame {
             | Self::GroupDelivery { message, .. }
             | Self::GroupRefused { message, .. } => message.size(),
             Self::InterestAdded { filter } | Self::InterestRemoved { filter } => filter.as_str().len(),
-            Self::Barrier { .. } | Self::GroupJoined { .. } | Self::GroupLeft { .. } | Self::Settled { .. } => 0,
+            Self::Barrier { .. }
+            | Self::GroupJoined { .. }
+            | Self::GroupLeft { .. }
+            | Self::Released { .. }
+            | Self::PublisherGone { .. }
+            | Self::Settled { .. } => 0,
         };
         std::mem::size_of::<Self>().saturating_add(message)
     }

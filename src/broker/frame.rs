@@ -1,5 +1,6 @@
 //! What a shard wants on disk after a turn: a frame of its journal, and what lets the journal be cut.
 
+use crate::protocol::PacketId;
 use bytes::Bytes;
 
 /// A session, numbered for the store; never used again. Its low five bits are its partition, so whichever shard owns
@@ -50,6 +51,16 @@ pub struct Frame {
     pub cut_before: FrameNumber,
     /// Whether this shard needs nothing of earlier runs any more.
     pub is_past_covered: bool,
+}
+
+/// A QoS 2 message of a durable publisher, until its publisher has released it: a receiver takes it once, however often
+/// it is routed, even if a crash came between the commits of two shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Once {
+    /// Whose.
+    pub publisher: DurableId,
+    /// Its identifier there, which means no other message before all receivers have forgotten this one.
+    pub packet_id: PacketId,
 }
 
 /// A part of the queue of a session: consecutive messages. The parts of a session are numbered without gaps.

@@ -90,6 +90,8 @@ pub enum Input {
     Recovered {
         /// When the last broker was heard of, on this broker's clock: its connections ended then.
         went_down: Timestamp,
+        /// The number of this run of the broker; it grows with every start.
+        run: u64,
     },
     /// What was written down so far is about to be stored as one frame.
     FrameEnds,

@@ -31,7 +31,7 @@ pub use effect::{
     RetainedVersion, SessionRef, ShardId, StoreOp, Ticket, partition_of_session, shard_of_partition,
 };
 pub use event::{Action, AuditEvent, EventKind, Who};
-pub use frame::{ChunkId, DurableId, Frame, FrameNumber};
+pub use frame::{ChunkId, DurableId, Frame, FrameNumber, Once};
 pub use input::{Connecting, Input};
 pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};

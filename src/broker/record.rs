@@ -5,7 +5,7 @@
 //! and brought onto the clock of the one that reads them.
 
 use super::access::{Principal, RoleName, UserName};
-use super::frame::DurableId;
+use super::frame::{DurableId, Once};
 use super::message::{Message, MessageProperties, Origin, SessionKey};
 use super::subscription::SubscriptionOptions;
 use super::time::Timestamp;
@@ -57,6 +57,8 @@ pub enum Record {
         message: Arc<Message>,
         /// To whom and how.
         receivers: Vec<Receiver>,
+        /// Set if those of QoS 2 must not take it twice.
+        once: Option<Once>,
     },
     /// The first message of the queue is in flight.
     Sent {
@@ -120,6 +122,20 @@ pub enum Record {
         first: u64,
         /// How many messages and bytes each of them has.
         sizes: Vec<(u32, u64)>,
+    },
+    /// A message that the session must not take twice; only in checkpoints.
+    Once {
+        /// Which session.
+        session: DurableId,
+        /// Which message.
+        once: Once,
+    },
+    /// Its publisher has released it.
+    Forgotten {
+        /// Which session.
+        session: DurableId,
+        /// Which message.
+        once: Once,
     },
     /// The session is over.
     Ended {
@@ -349,9 +365,10 @@ impl Encoder {
                 self.tag(4, *session);
                 self.text(&filter.to_string());
             }
-            Record::Queued { message, receivers } => {
+            Record::Queued { message, receivers, once } => {
                 self.0.put_u8(5);
                 self.message(message);
+                self.option(*once, Self::once);
                 self.number(u64::try_from(receivers.len()).unwrap_or(u64::MAX));
                 receivers.iter().for_each(|receiver| self.receiver(receiver));
             }
@@ -382,7 +399,20 @@ impl Encoder {
                 }
             }
             Record::Ended { session } => self.tag(15, *session),
+            Record::Once { session, once } => {
+                self.tag(16, *session);
+                self.once(*once);
+            }
+            Record::Forgotten { session, once } => {
+                self.tag(17, *session);
+                self.once(*once);
+            }
         }
+    }
+
+    fn once(&mut self, once: Once) {
+        self.number(once.publisher.0);
+        self.id(once.packet_id);
     }
 
     fn tag(&mut self, tag: u8, session: DurableId) {
@@ -464,6 +494,10 @@ impl Decoder {
 
     fn session(&mut self) -> Result<DurableId, RecordProblem> {
         self.number().map(DurableId)
+    }
+
+    fn once(&mut self) -> Result<Once, RecordProblem> {
+        Ok(Once { publisher: self.session()?, packet_id: self.id()? })
     }
 
     fn filter(&mut self) -> Result<SharedFilter, RecordProblem> {
@@ -568,11 +602,12 @@ impl Decoder {
             4 => Record::Unsubscribed { session: self.session()?, filter: self.filter()? },
             5 => {
                 let message = self.message()?;
+                let once = self.option(Self::once)?;
                 let mut receivers = Vec::new();
                 for _ in 0..self.number()? {
                     receivers.push(self.receiver()?);
                 }
-                Record::Queued { message, receivers }
+                Record::Queued { message, receivers, once }
             }
             6 => Record::Sent { session: self.session()?, packet_id: self.id()? },
             7 => Record::Dropped { session: self.session()? },
@@ -600,6 +635,8 @@ impl Decoder {
                 Record::Chunks { session, first, sizes }
             }
             15 => Record::Ended { session: self.session()? },
+            16 => Record::Once { session: self.session()?, once: self.once()? },
+            17 => Record::Forgotten { session: self.session()?, once: self.once()? },
             _ => return Err(RecordProblem::Value),
         })
     }

@@ -57,6 +57,8 @@ impl ServeCommand {
     /// Runs the broker until a signal ends it.
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         start_tracing();
+        // From the beginning: whoever sees that it listens may tell it to stop.
+        let signals = Signals::listen()?;
         let output = &context.output;
         output.line(format_args!("securemq {VERSION}, data in {}", context.data_dir().display()))?;
         for warning in context.config.warnings() {
@@ -83,7 +85,7 @@ impl ServeCommand {
         if let Some(admin) = &admin {
             say_how_to_begin(context, &broker, admin, &tls)?;
         }
-        serve_until_signalled(context, &broker, &console).await?;
+        serve_until_signalled(context, &broker, &console, signals).await?;
         output.line("stopping: clients are told, everything is committed")?;
         console.close().await;
         broker.stop().await;
@@ -177,8 +179,12 @@ fn this_program() -> String {
 }
 
 /// Waits for the signal to stop; on SIGHUP the certificates are read again.
-async fn serve_until_signalled(context: &Context, broker: &Broker, console: &Console) -> Result<(), CliError> {
-    let mut signals = Signals::listen()?;
+async fn serve_until_signalled(
+    context: &Context,
+    broker: &Broker,
+    console: &Console,
+    mut signals: Signals,
+) -> Result<(), CliError> {
     while signals.next().await.is_reload() {
         match broker.reload_certificates().and_then(|()| console.reload_certificates()) {
             Ok(()) => context.output.line("the certificate files were read again")?,

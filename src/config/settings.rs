@@ -201,9 +201,10 @@ pub struct LimitSettings {
     pub max_session_expiry: Duration,
     /// Sessions kept at a time, with and without their clients, 1 to 100,000,000. Default 1,000,000.
     pub max_sessions: usize,
-    /// Messages queued for one session, 0 to 100,000,000. Default 10,000.
+    /// Messages queued for one session, 0 to 100,000,000. Default 1,000,000.
     pub max_queued_messages: usize,
-    /// Bytes of the messages queued for one session, 0 to 1 TiB. Default 16 MiB.
+    /// Bytes of the messages queued for one session, 0 to 1 TiB: on disk for sessions that outlive their connection; of
+    /// others at most 16 MiB in memory. Default 1 GiB.
     pub max_queued_bytes: u64,
     /// Subscriptions of one session, 1 to 10,000,000. Default 100,000.
     pub max_subscriptions: usize,
@@ -231,8 +232,8 @@ impl Default for LimitSettings {
             max_keep_alive: Duration::from_secs(3_600),
             max_session_expiry: Duration::from_secs(7 * 24 * 3_600),
             max_sessions: 1_000_000,
-            max_queued_messages: 10_000,
-            max_queued_bytes: 16 * 1024 * 1024,
+            max_queued_messages: 1_000_000,
+            max_queued_bytes: 1024 * 1024 * 1024,
             max_subscriptions: 100_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: 256 * 1024 * 1024,

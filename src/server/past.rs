@@ -5,6 +5,7 @@ use super::error::ServerError;
 use crate::broker::{DurableId, FrameNumber, Receiver, Record, Timestamp, shard_of_partition};
 use crate::store::{Database, JournalRow, SessionRow};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What one shard has to bring back.
 #[derive(Debug, Default)]
@@ -74,7 +75,7 @@ impl Sorter {
     }
 
     fn message(&mut self, frame: (u64, FrameNumber), record: Record) {
-        let Record::Queued { message, receivers } = record else { return };
+        let Record::Queued { message, receivers, once } = record else { return };
         let mut by_shard: Vec<Vec<Receiver>> = self.pasts.iter().map(|_| Vec::new()).collect();
         for receiver in receivers {
             if self.is_new(receiver.session, frame)
@@ -84,7 +85,7 @@ impl Sorter {
             }
         }
         for (past, receivers) in self.pasts.iter_mut().zip(by_shard).filter(|(_, receivers)| !receivers.is_empty()) {
-            past.changes.push(Record::Queued { message: std::sync::Arc::clone(&message), receivers });
+            past.changes.push(Record::Queued { message: Arc::clone(&message), receivers, once });
         }
     }
 
@@ -126,6 +127,8 @@ fn session_of(record: &Record) -> Option<DurableId> {
         | Record::Released { session, .. }
         | Record::Spilled { session }
         | Record::Chunks { session, .. }
+        | Record::Once { session, .. }
+        | Record::Forgotten { session, .. }
         | Record::Ended { session } => Some(*session),
         Record::InFlight { receiver, .. } => Some(receiver.session),
         Record::Queued { .. } => None,

@@ -119,7 +119,7 @@ impl Broker {
             listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
             stop: stop.clone(),
         };
-        let workers = start_workers(&beginning, pasts, went_down)?;
+        let workers = start_workers(&beginning, pasts, went_down, run)?;
         database.put_in_force(directory.generation).await?;
         let handle = Handle::new(Arc::clone(&post), Arc::clone(&authenticator), clock);
         tokio::spawn(handle.clone().keep_history(stop.clone()));
@@ -187,6 +187,7 @@ fn start_workers(
     beginning: &Beginning,
     pasts: Vec<Past>,
     went_down: Timestamp,
+    run: u64,
 ) -> Result<Vec<JoinHandle<()>>, ServerError> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Worker);
     // All or none: a worker that began would wait for the others.
@@ -212,7 +213,7 @@ fn start_workers(
             let world = Rc::new(World::new(id, shard, limits, clock, post));
             let front = Rc::new(Front::new(Rc::clone(&world), desk));
             let worker = Worker { world, mailbox, front, listeners, stop };
-            worker.recover(past, went_down, &together);
+            worker.recover(past, went_down, run, &together);
             worker.run(&runtime);
         };
         workers.push(thread.spawn(body).map_err(ServerError::Worker)?);

@@ -43,6 +43,7 @@ fn receiver(session: u64, packet_id: Option<u16>) -> Receiver {
 fn one_of_each() -> Vec<Record> {
     let session = DurableId(u64::MAX);
     let packet_id = PacketId::new(65_535).unwrap();
+    let once = Once { publisher: DurableId(33), packet_id };
     let filter = SharedFilter::new(&Text::try_from("$share/g/a/+/#").unwrap()).unwrap();
     let key = |principal| SessionKey { principal, client_id: ClientId::new(Text::try_from("c").unwrap()).unwrap() };
     vec![
@@ -67,7 +68,11 @@ fn one_of_each() -> Vec<Record> {
             },
         },
         Record::Unsubscribed { session, filter },
-        Record::Queued { message: message(Some(1_060_000)), receivers: vec![receiver(1, None), receiver(2, Some(5))] },
+        Record::Queued {
+            message: message(Some(1_060_000)),
+            receivers: vec![receiver(1, None), receiver(2, Some(5))],
+            once: Some(once),
+        },
         Record::Sent { session, packet_id },
         Record::Dropped { session },
         Record::InFlight { receiver: receiver(3, Some(6)), message: message(None), stage: KeptStage::Comp },
@@ -77,6 +82,8 @@ fn one_of_each() -> Vec<Record> {
         Record::Released { session, packet_id },
         Record::Spilled { session },
         Record::Chunks { session, first: 300, sizes: vec![(1024, 1 << 40), (1, 1)] },
+        Record::Once { session, once },
+        Record::Forgotten { session, once },
         Record::Ended { session },
     ]
 }
@@ -90,7 +97,7 @@ fn records_come_back_as_they_were_written() {
 
 #[test]
 fn moments_are_counted_over_the_time_in_between() {
-    let written = [Record::Queued { message: message(Some(1_060_000)), receivers: vec![] }];
+    let written = [Record::Queued { message: message(Some(1_060_000)), receivers: vec![], once: None }];
     let bytes = Record::encode_all(&written, CLOCK);
     // Forty seconds later on the wall, in a process whose clock began anew.
     let later = ClockReading { now: Timestamp::from_millis(100_000), wall_ms: 5_040_000 };

@@ -7,12 +7,12 @@ use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
 use crate::broker::effect::{CommitId, ConnectionId, SessionRef};
-use crate::broker::frame::DurableId;
+use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::SessionKey;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
 use crate::protocol::{ProtocolVersion, SharedFilter};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub struct Session {
     pub inbound: Inbound,
     /// What its client is sent.
     pub outbound: Outbound,
+    /// QoS 2 messages that it has taken and that their publishers have not released.
+    pub once: BTreeSet<Once>,
     /// What is published if it vanishes.
     pub will: Option<Will>,
     /// Whether messages in flight and queued must be asked about again because the rights may have changed since.

@@ -18,7 +18,7 @@ use crate::protocol::{
     ConnAck, ConnAckProperties, Connect, Disconnect, DisconnectProperties, Packet, PacketType, Property,
     ProtocolVersion, ReasonCode, Text, Violation,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,6 +171,7 @@ impl Shard {
             subscriptions: BTreeMap::new(),
             inbound: Inbound::default(),
             outbound,
+            once: BTreeSet::new(),
             will: None,
             recheck_queue: false,
         });

@@ -98,7 +98,7 @@ impl Shard {
             }
             Input::Checkpointed(records) => self.restore_checkpoint(records),
             Input::Replayed(record) => self.replay(record),
-            Input::Recovered { went_down } => self.recovered(now, went_down, effects),
+            Input::Recovered { went_down, run } => self.recovered(now, went_down, run, effects),
             Input::FrameEnds => self.complete_frame(now, effects),
             Input::ChunkLoaded { chunk, records } => self.chunk_loaded(now, chunk, records, effects),
             Input::PolicyChanged(policy) => self.policy_changed(now, policy, effects),

@@ -37,7 +37,8 @@ impl Shard {
             if let Some(ticket) = ticket {
                 self.promises.wait_for_one(ticket);
             }
-            let frame = PeerFrame::Published { message: Arc::clone(message), route, retained, ticket };
+            let once = self.journal.once;
+            let frame = PeerFrame::Published { message: Arc::clone(message), route, retained, once, ticket };
             effects.push(Effect::Forward { peer, frame });
         }
         let others = u32::try_from(matches.peers.len()).unwrap_or(u32::MAX);
@@ -171,7 +172,8 @@ impl Shard {
             if let Some(ticket) = ticket {
                 self.promises.wait_for_one(ticket);
             }
-            let frame = PeerFrame::GroupDelivery { group, member: session, message, ticket };
+            let once = self.journal.once;
+            let frame = PeerFrame::GroupDelivery { group, member: session, message, once, ticket };
             effects.push(Effect::Forward { peer: member.at.shard, frame });
         }
     }
@@ -203,6 +205,10 @@ impl Shard {
             self.counters.drop(Reason::Denied);
             return;
         }
+        if queued.qos == QoS::ExactlyOnce && self.has_taken(index) {
+            return;
+        }
+        let Some(session) = self.sessions.get(index) else { return };
         let is_first = session.outbound.queue_is_empty_for(queued.qos);
         if is_first && may_send(session, queued.qos, self.limits.high_water) {
             self.transmit(now, index, &queued, Source::Router, effects);
@@ -227,8 +233,12 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let outbound = &session.outbound;
         let bytes = outbound.queued_bytes();
+        let max_bytes = match session.durable {
+            Some(_) => limits.max_queued_bytes,
+            None => limits.max_queued_bytes.min(Limits::QUEUED_IN_MEMORY_BYTES),
+        };
         let is_full = outbound.queued_len() >= limits.max_queued_messages
-            || bytes.saturating_add(queued.message.size()) > limits.max_queued_bytes;
+            || bytes.saturating_add(queued.message.size()) > max_bytes;
         let refusal = match (queued.qos, &session.live) {
             // Nobody is owed a message of QoS 0 while away, so its absence is not worth a word.
             (QoS::AtMostOnce, None) => return,

@@ -4,9 +4,9 @@
 use super::core::Shard;
 use super::journal::{Journal, kept_will, queued, receiver, size_of, snapshot};
 use super::timers::Timer;
-use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, StoreOp, Ticket};
+use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, PeerFrame, StoreOp, Ticket};
 use crate::broker::event::EventKind;
-use crate::broker::frame::{ChunkId, DurableId};
+use crate::broker::frame::{ChunkId, DurableId, Once};
 use crate::broker::message::Message;
 use crate::broker::record::Record;
 use crate::broker::session::Queued;
@@ -53,13 +53,45 @@ impl Shard {
         self.soil(index, next);
     }
 
+    /// Whether the session has taken the message that is being routed before; if not, it has from now on.
+    pub(super) fn has_taken(&mut self, index: u32) -> bool {
+        let Some(once) = self.journal.once else { return false };
+        let Some(session) = self.sessions.get_mut(index).filter(|session| session.durable.is_some()) else {
+            return false;
+        };
+        if !session.once.insert(once) {
+            return true;
+        }
+        self.journal.takers.entry(once).or_default().push(index);
+        false
+    }
+
+    /// A message is released by its publisher, so its receivers forget that they have taken it.
+    pub(super) fn forget_once(&mut self, once: Once, effects: &mut Effects) {
+        for index in self.journal.takers.remove(&once).unwrap_or_default() {
+            let session = self.sessions.get_mut(index);
+            if session.is_some_and(|session| session.once.remove(&once)) {
+                self.journal(index, |session| Record::Forgotten { session, once }, effects);
+            }
+        }
+    }
+
+    /// A publisher's session is over, so nothing that it published comes again.
+    pub(super) fn forget_publisher(&mut self, publisher: DurableId, effects: &mut Effects) {
+        let first = Once { publisher, packet_id: PacketId::FIRST };
+        let of_publisher = self.journal.takers.range(first..).map(|(once, _)| *once);
+        let gone: Vec<Once> = of_publisher.take_while(|once| once.publisher == publisher).collect();
+        gone.into_iter().for_each(|once| self.forget_once(once, effects));
+    }
+
     /// Writes down to whom the message is owed. Whether it is owed to anybody.
     pub(super) fn write_receivers(&mut self, message: &Arc<Message>, effects: &mut Effects) -> bool {
         let receivers = std::mem::take(&mut self.journal.receivers);
         if receivers.is_empty() {
             return false;
         }
-        self.append(Record::Queued { message: Arc::clone(message), receivers }, effects);
+        let once = self.journal.once;
+        self.append(Record::Queued { message: Arc::clone(message), receivers, once }, effects);
         true
     }
 
@@ -175,6 +207,7 @@ impl Shard {
         let records = messages.iter().map(|queued| Record::Queued {
             message: Arc::clone(&queued.message),
             receivers: vec![receiver(durable, queued, None)],
+            once: None,
         });
         let (chunk, records) = (ChunkId { session: durable, number }, Arc::new(records.collect::<Vec<_>>()));
         self.journal(index, |session| Record::Spilled { session }, effects);
@@ -205,7 +238,7 @@ impl Shard {
             self.record(index, EventKind::Notice { text }, effects);
         }
         let messages = records.unwrap_or_default().into_iter().filter_map(|record| match record {
-            Record::Queued { message, receivers } => Some(queued(message, receivers.first()?)),
+            Record::Queued { message, receivers, .. } => Some(queued(message, receivers.first()?)),
             _ => None,
         });
         let messages = messages.collect();
@@ -229,6 +262,10 @@ impl Shard {
         self.journal.read_back.retain(|(other, _)| *other != index);
         self.journal.leaving.retain(|(_, chunk, _)| chunk.session != durable);
         self.by_durable.remove(&durable);
+        self.forget_publisher(durable, effects);
+        for peer in self.peers() {
+            effects.push(Effect::Forward { peer, frame: PeerFrame::PublisherGone { publisher: durable } });
+        }
         self.append(Record::Ended { session: durable }, effects);
         let commit = self.store(StoreOp::Forget(durable), effects);
         self.journal.ending.push((commit, durable));

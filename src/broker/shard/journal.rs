@@ -1,12 +1,12 @@
 //! What a shard keeps in order to keep its journal short, and the forms that sessions take in it.
 
 use crate::broker::effect::{CommitId, ConnectionId, Effect, SessionRef};
-use crate::broker::frame::{ChunkId, DurableId};
+use crate::broker::frame::{ChunkId, DurableId, Once};
 use crate::broker::message::Message;
 use crate::broker::record::{KeptStage, KeptWill, Receiver, Record};
 use crate::broker::session::{Queued, Session, Stage};
 use crate::protocol::PacketId;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ use std::time::Duration;
 pub struct Journal {
     /// The receivers of the message that is being delivered; they share one record.
     pub(super) receivers: Vec<Receiver>,
+    /// Set while a message is routed that must not be taken twice.
+    pub(super) once: Option<Once>,
+    /// The sessions that have taken such a message.
+    pub(super) takers: BTreeMap<Once, Vec<u32>>,
     /// The sessions with changes that their checkpoints do not have, those with the oldest first.
     pub(super) dirty: BTreeSet<(CommitId, u32)>,
     /// The sizes of the frames since the cut, in bytes, by their last change.
@@ -71,6 +75,7 @@ pub(super) fn snapshot(session: &Session) -> Option<(DurableId, Vec<Record>)> {
     records.extend(
         session.inbound.unreleased.keys().map(|packet_id| Record::Taken { session: durable, packet_id: *packet_id }),
     );
+    records.extend(session.once.iter().map(|once| Record::Once { session: durable, once: *once }));
     records.extend(session.outbound.inflight().map(|sent| Record::InFlight {
         receiver: receiver(durable, &sent.queued, Some(sent.packet_id)),
         message: Arc::clone(&sent.queued.message),
@@ -84,6 +89,7 @@ pub(super) fn snapshot(session: &Session) -> Option<(DurableId, Vec<Record>)> {
     let owed = |queued: &Queued| Record::Queued {
         message: Arc::clone(&queued.message),
         receivers: vec![receiver(durable, queued, None)],
+        once: None,
     };
     records.extend(head.map(owed));
     records.push(Record::Chunks { session: durable, first, sizes });
@@ -126,7 +132,7 @@ pub(super) fn queued(message: Arc<Message>, receiver: &Receiver) -> Queued {
 /// Roughly what a record takes in the journal, in bytes.
 pub(super) fn size_of(record: &Record) -> u64 {
     let size = match record {
-        Record::Queued { message, receivers } => message.size().saturating_add(receivers.len().saturating_mul(16)),
+        Record::Queued { message, receivers, .. } => message.size().saturating_add(receivers.len().saturating_mul(16)),
         Record::InFlight { message, .. } => message.size(),
         Record::Changed { will: Some(will), .. } => will.message.size(),
         _ => 64,

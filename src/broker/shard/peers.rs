@@ -18,13 +18,15 @@ impl Shard {
             PeerFrame::InterestAdded { filter } => self.trie.change(&filter, |leaf| leaf.add_peer(peer)),
             PeerFrame::InterestRemoved { filter } => self.trie.change(&filter, |leaf| leaf.remove_peer(peer)),
             PeerFrame::Barrier { ticket } => settled(peer, ticket, CommitOutcome::Stored, effects),
-            PeerFrame::Published { message, route, retained, ticket } => {
+            PeerFrame::Published { message, route, retained, once, ticket } => {
                 // A subscription that the sender does not know of yet was answered with what was retained before, so it
                 // is brought the later message even so.
                 let is_later = retained.is_some_and(|version| self.retained.apply(&message, version));
                 let (promise, before) = self.promise_to_peer(peer, ticket);
                 if route || is_later {
+                    self.journal.once = once;
                     self.deliver_forwarded(now, &message, promise, effects);
+                    self.journal.once = None;
                 }
                 self.end_promise_to_peer(peer, ticket, promise, before, effects);
             }
@@ -42,19 +44,27 @@ impl Shard {
             PeerFrame::GroupLeft { group, member } => {
                 self.remove_member(&group, MemberAt { shard: peer, session: member }, effects);
             }
-            PeerFrame::GroupDelivery { group, member, message, ticket } => {
+            PeerFrame::GroupDelivery { group, member, message, once, ticket } => {
                 let (promise, before) = self.promise_to_peer(peer, ticket);
-                if self.deliver_to_member(now, &group, member, &message, effects) {
+                self.journal.once = once;
+                let is_taken = self.deliver_to_member(now, &group, member, &message, effects);
+                self.journal.once = None;
+                if is_taken {
                     self.end_promise_to_peer(peer, ticket, promise, before, effects);
                 } else {
                     promise.and_then(|promise| self.promises.close_if_empty(promise));
-                    effects.push(Effect::Forward { peer, frame: PeerFrame::GroupRefused { group, message, ticket } });
+                    effects.push(Effect::Forward {
+                        peer,
+                        frame: PeerFrame::GroupRefused { group, message, once, ticket },
+                    });
                 }
             }
-            PeerFrame::GroupRefused { group, message, ticket } => {
+            PeerFrame::GroupRefused { group, message, once, ticket } => {
                 let before = self.promises.last_commit();
                 if let Some(&index) = self.groups_by_key.get(&group) {
+                    self.journal.once = once;
                     self.deliver_to_group(now, index, &message, ticket, effects);
+                    self.journal.once = None;
                 }
                 if self.promises.last_commit() != before {
                     self.wait_for_store(ticket);
@@ -63,6 +73,12 @@ impl Shard {
                     self.promise_kept(now, kept, effects);
                 }
             }
+            PeerFrame::Released { once, ticket } => {
+                let (promise, before) = self.promise_to_peer(peer, Some(ticket));
+                self.forget_once(once, effects);
+                self.end_promise_to_peer(peer, Some(ticket), promise, before, effects);
+            }
+            PeerFrame::PublisherGone { publisher } => self.forget_publisher(publisher, effects),
             PeerFrame::Settled { ticket, outcome } => {
                 if let Some(kept) = self.promises.settle(ticket, outcome) {
                     self.promise_kept(now, kept, effects);

@@ -3,8 +3,9 @@
 use super::core::Shard;
 use super::promises::Due;
 use crate::broker::access::{Permission, RuleId, Verdict};
-use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, SessionRef, Ticket, expires_at};
+use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, PeerFrame, SessionRef, Ticket, expires_at};
 use crate::broker::event::EventKind;
+use crate::broker::frame::Once;
 use crate::broker::message::{Message, MessageProperties, Origin};
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
@@ -72,7 +73,11 @@ impl Shard {
     /// one counts as taken from now on.
     fn repeated(&mut self, index: u32, publish: &Publish) -> Option<(PacketId, Option<Ticket>)> {
         let packet_id = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)?;
-        match self.sessions.get_mut(index)?.inbound.unreleased.entry(packet_id) {
+        let inbound = &mut self.sessions.get_mut(index)?.inbound;
+        if inbound.uncertain.remove(&packet_id) {
+            return None;
+        }
+        match inbound.unreleased.entry(packet_id) {
             Entry::Occupied(taken) => Some((packet_id, *taken.get())),
             Entry::Vacant(place) => {
                 place.insert(None);
@@ -117,7 +122,9 @@ impl Shard {
         if let Some(packet_id) = packet_id.filter(|_| qos == QoS::ExactlyOnce) {
             self.journal(index, |session| Record::Taken { session, packet_id }, effects);
         }
+        self.journal.once = self.once_of(index, packet_id.filter(|_| qos == QoS::ExactlyOnce));
         let matched = self.publish_everywhere(now, &message, ticket, effects);
+        self.journal.once = None;
         let ticket = self.close_promise(ticket, before);
         if self.limits.log_publish {
             let topic = message.topic.text().clone();
@@ -127,6 +134,12 @@ impl Shard {
         if let Some(packet_id) = packet_id {
             self.acknowledge(now, index, qos, packet_id, matched, ticket, effects);
         }
+    }
+
+    /// What a QoS 2 message of a durable publisher is known by.
+    fn once_of(&self, index: u32, packet_id: Option<PacketId>) -> Option<Once> {
+        let publisher = self.sessions.get(index)?.durable?;
+        Some(Once { publisher, packet_id: packet_id? })
     }
 
     /// A promise waits for what was written down since `before`; one that waits for nothing is closed.
@@ -195,6 +208,7 @@ impl Shard {
     pub(super) fn pubrel(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let (at, packet_id) = (session.at, ack.packet_id);
+        session.inbound.uncertain.remove(&packet_id);
         let known = session.inbound.unreleased.remove(&packet_id).is_some();
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         let packet = Packet::PubComp(PubAck::new(packet_id, reason));
@@ -203,7 +217,15 @@ impl Shard {
         if known {
             self.journal(index, |session| Record::Released { session, packet_id }, effects);
         }
-        let ticket = (self.promises.last_commit() != before).then(|| self.promises.open(Due::Session(at)));
+        let once = self.once_of(index, Some(packet_id));
+        let ticket = once.map(|_| self.promises.open(Due::Session(at)));
+        if let Some((once, ticket)) = once.zip(ticket) {
+            self.forget_once(once, effects);
+            for peer in self.peers() {
+                self.promises.wait_for_one(ticket);
+                effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket } });
+            }
+        }
         let ticket = self.close_promise(ticket, before);
         self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
     }

@@ -4,14 +4,17 @@ use super::core::Shard;
 use super::journal::queued;
 use super::timers::Timer;
 use crate::broker::effect::{CommitId, Effects};
-use crate::broker::frame::DurableId;
+use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::{Message, SessionKey};
 use crate::broker::reason::Reason;
 use crate::broker::record::{KeptStage, Receiver, Record};
 use crate::broker::session::{Queued, Stage, Subscription, Will};
 use crate::broker::time::Timestamp;
-use crate::protocol::PacketId;
+use crate::protocol::{PacketId, QoS};
 use std::sync::Arc;
+
+/// A run of the broker has this many numbers for new sessions, in powers of two.
+const SESSIONS_PER_RUN_BITS: u32 = 32;
 
 impl Shard {
     /// A session as a checkpoint has it.
@@ -21,7 +24,7 @@ impl Shard {
         for record in records {
             match record {
                 // The messages before the chunks are the head of the queue, those after them its end.
-                Record::Queued { message, receivers } => {
+                Record::Queued { message, receivers, .. } => {
                     for receiver in &receivers {
                         self.restore_queued(queued(Arc::clone(&message), receiver), receiver.session, is_head);
                     }
@@ -87,9 +90,12 @@ impl Shard {
                 let Some(session) = self.sessions.get_mut(index) else { return };
                 session.subscriptions.remove(&filter.to_string());
             }
-            Record::Queued { message, receivers } => {
+            Record::Queued { message, receivers, once } => {
                 for receiver in &receivers {
                     let Some(index) = self.touch(receiver.session) else { continue };
+                    if let Some(once) = once.filter(|_| receiver.qos == QoS::ExactlyOnce) {
+                        self.restore_once(index, once);
+                    }
                     let Some(session) = self.sessions.get_mut(index) else { continue };
                     let queued = queued(Arc::clone(&message), receiver);
                     match receiver.packet_id {
@@ -133,6 +139,7 @@ impl Shard {
                 let Some(index) = self.touch(session) else { return };
                 if let Some(session) = self.sessions.get_mut(index) {
                     session.inbound.unreleased.remove(&packet_id);
+                    session.inbound.uncertain.remove(&packet_id);
                 }
             }
             Record::Spilled { session } => {
@@ -145,6 +152,17 @@ impl Shard {
                 let Some(index) = self.touch(session) else { return };
                 if let Some(session) = self.sessions.get_mut(index) {
                     session.outbound.set_chunks(first, sizes);
+                }
+            }
+            Record::Once { session, once } => {
+                if let Some(index) = self.touch(session) {
+                    self.restore_once(index, once);
+                }
+            }
+            Record::Forgotten { session, once } => {
+                let Some(index) = self.touch(session) else { return };
+                if let Some(session) = self.sessions.get_mut(index) {
+                    session.once.remove(&once);
                 }
             }
             Record::Ended { session } => {
@@ -185,16 +203,27 @@ impl Shard {
         }
     }
 
+    fn restore_once(&mut self, index: u32, once: Once) {
+        if let Some(session) = self.sessions.get_mut(index)
+            && session.once.insert(once)
+        {
+            self.journal.takers.entry(once).or_default().push(index);
+        }
+    }
+
     fn restore_taken(&mut self, session: DurableId, packet_id: PacketId) {
         let Some(index) = self.touch(session) else { return };
         if let Some(session) = self.sessions.get_mut(index) {
             session.inbound.unreleased.insert(packet_id, None);
+            session.inbound.uncertain.insert(packet_id);
         }
     }
 
     /// Every session is as it was: now its subscriptions hold, its rights are those of today, and what was due while the
     /// broker was down, or became due because it went down, is done.
-    pub(super) fn recovered(&mut self, now: Timestamp, went_down: Timestamp, effects: &mut Effects) {
+    pub(super) fn recovered(&mut self, now: Timestamp, went_down: Timestamp, run: u64, effects: &mut Effects) {
+        // Numbers of sessions that are over are not given out again: somebody may still know them.
+        self.journal.last_session = self.journal.last_session.max(run << SESSIONS_PER_RUN_BITS);
         for index in self.sessions.indexes() {
             let Some(session) = self.sessions.get_mut(index) else { continue };
             let was_connected = session.gone_since.is_none();
