@@ -1,13 +1,13 @@
 // What is said where: a tree of topics with the last value, and what the broker keeps.
 import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact.js';
-import { get, post, remove, serves } from '../parts/api.js';
+import { get, post, put, remove, serves } from '../parts/api.js';
 import { useFeed } from '../parts/feed.js';
 import { ago, number, t, when } from '../parts/i18n.js';
-import { Payload, payloadLine } from '../parts/payload.js';
+import { Payload, bytesOf, payloadLine } from '../parts/payload.js';
 import { address, setQuery } from '../parts/router.js';
 import { TopicTree } from '../parts/topictree.js';
-import { Badge, Button, Card, Confirm, Data, Empty, Facts, Icon, Input, Notice, Page, Problem, say, useAsked, useEvery, useRested } from '../parts/ui.js';
-import { base64UrlOfText, short, visible } from '../parts/text.js';
+import { Badge, Button, Card, Confirm, Data, Dialog, Empty, Facts, Form, Icon, Input, Notice, Page, Problem, say, useAsked, useEvery, useRested } from '../parts/ui.js';
+import { base64UrlOfText, short, textOfBytes, visible } from '../parts/text.js';
 
 const mostRows = 1500;
 const mostPages = 20;
@@ -147,12 +147,16 @@ function Value({ node, onClear }) {
     if (node.retained && !node.last) load();
   }, [node.path, node.retained]);
   const message = node.last ?? kept;
+  const [editing, setEditing] = useState(false);
+  // What is no text, or came cut off, is not edited here.
+  const text = message && (message.size ?? 0) <= bytesOf(message).length ? textOfBytes(bytesOf(message)) : null;
   const branch = node.children.size > 0;
   return html`<${Card} title=${html`<${Data} text=${node.path} />`}>
     <div class="actions">
       ${node.retained && html`<${Badge} kind="info">${t('retained')}<//>`}
       <a class="button" href=${address('publish', { topic: node.path })}><${Icon} name="publish" /><span>${t('publish-here')}</span></a>
       <a class="button" href=${address('log', { topic: node.path })}><${Icon} name="log" /><span>${t('page-log')}</span></a>
+      ${node.retained && text !== null && html`<${Button} icon="settings" onClick=${() => setEditing(true)}>${t('edit-retained')}<//>`}
       ${node.retained && html`<${Button} icon="trash" onClick=${() => onClear(node.path)}>${t('delete-retained')}<//>`}
       ${branch && html`<${Button} icon="trash" onClick=${() => onClear(`${node.path}/#`)}>${t('clear-branch')}<//>`}
     </div>
@@ -164,7 +168,25 @@ function Value({ node, onClear }) {
       node.stored?.expires && [t('expires'), when(node.stored.expires)],
     ].filter(Boolean)} />
     ${refusal && html`<${Problem} refusal=${refusal} again=${load} />`}
+    ${editing && html`<${Edit} topic=${node.path} text=${text} qos=${message.qos} onClose=${() => setEditing(false)} saved=${load} />`}
     ${message ? html`<${Payload} message=${message} />` : html`<p class="muted">${branch && !node.retained ? t('only-branch', { count: node.children.size }) : t('no-value')}</p>`}
+  <//>`;
+}
+
+function Edit({ topic, text, qos, onClose, saved }) {
+  const [payload, setPayload] = useState(text);
+  const submit = async () => {
+    await put(`/retained/${base64UrlOfText(topic)}`, { payload, encoding: 'text', qos: Math.max(1, qos) });
+    say(t('saved'));
+    saved();
+    onClose();
+  };
+  return html`<${Dialog} title=${t('edit-retained')} onClose=${onClose}>
+    <${Form} submit=${t('save')} cancel=${onClose} onSubmit=${submit} disabled=${!payload || payload === text}>
+      <p><${Data} text=${topic} /></p>
+      <div class="field"><label for="retained-payload">${t('payload')}</label><textarea id="retained-payload" class="mono" spellcheck="false" autofocus value=${payload} onInput=${(event) => setPayload(event.currentTarget.value)}></textarea></div>
+      <p class="hint">${t('edit-what')}</p>
+    <//>
   <//>`;
 }
 

@@ -299,6 +299,10 @@ describe('messages', () => {
       await opened.goTo('topics?topic=demo/lamp');
       await page.locator('.card .payload').getByText('"on": true').waitFor();
       await shoot(page, 'topics-value');
+      await button(page, 'Edit').click();
+      await dialog(page).locator('textarea').fill('{"on": false}');
+      await dialog(page).getByRole('button', { name: 'Save' }).click();
+      await page.locator('.card .payload').getByText('"on": false').waitFor();
       await button(page, 'Delete retained').click();
       await dialog(page).getByRole('button', { name: 'Delete 1 message' }).click();
       await page.getByText('1 retained message was deleted').waitFor();
