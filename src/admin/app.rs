@@ -14,9 +14,12 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, guard, web};
 use data_encoding::BASE64URL_NOPAD;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
+/// It has to be there by then; a slow one must not keep its place.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Puts the API and the pages behind a door.
 pub fn furnish(config: &mut web::ServiceConfig, office: &Arc<Office>, door: Door) {
@@ -100,7 +103,8 @@ async fn answer(
 }
 
 async fn whole(payload: web::Payload) -> Result<bytes::Bytes, AdminError> {
-    let bytes = payload.to_bytes_limited(MAX_BODY).await.map_err(|_| AdminError::TooLarge(MAX_BODY))?;
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(MAX_BODY)).await;
+    let bytes = bytes.map_err(|_| AdminError::TooSlow)?.map_err(|_| AdminError::TooLarge(MAX_BODY))?;
     bytes.map_err(|problem| AdminError::invalid("body", problem))
 }
 

@@ -45,7 +45,7 @@ pub async fn log_in(call: Call) -> Result<HttpResponse, AdminError> {
                 _ => AdminError::LoginFailed,
             };
             let kind = EventKind::ConnectRefused { reason: refused.log, detail: Some("at the web pages".into()) };
-            append(&call.office.database, AuditEvent { who, kind }).await?;
+            remember(&call, AuditEvent { who, kind }).await;
             return Err(problem);
         }
     };
@@ -65,12 +65,19 @@ pub async fn log_in(call: Call) -> Result<HttpResponse, AdminError> {
     };
     let opened = call.office.sessions.open(now, person, address, browser, before.as_deref())?;
     let kind = EventKind::Administered { action: "web login".into(), target: name.to_string() };
-    append(&call.office.database, AuditEvent { who, kind }).await?;
+    remember(&call, AuditEvent { who, kind }).await;
     let Opened { secret, session, csrf } = opened;
     let shown = shown_session(&call, &session, &csrf).await;
     let mut response = HttpResponse::Ok();
     response.insert_header((CACHE_CONTROL, "no-store")).cookie(cookie(call.door, secret));
     Ok(response.json(shown))
+}
+
+/// Puts into the log who came and went. Whoever comes to make room on a full disk is let in without.
+async fn remember(call: &Call, event: AuditEvent) {
+    if let Err(error) = append(&call.office.database, event).await {
+        tracing::error!(%error, "a login at the web pages is missing in the log");
+    }
 }
 
 /// Of this browser, until it is closed: how long the session lasts is our business.
@@ -119,7 +126,7 @@ pub async fn log_out(call: Call) -> Result<HttpResponse, AdminError> {
     call.office.sessions.close(secret);
     let name = session.person.name.to_string();
     let kind = EventKind::Administered { action: "web logout".into(), target: name };
-    append(&call.office.database, AuditEvent { who: call.who(), kind }).await?;
+    remember(&call, AuditEvent { who: call.who(), kind }).await;
     forget_cookie(&call)
 }
 

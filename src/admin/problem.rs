@@ -61,6 +61,9 @@ pub enum AdminError {
     /// Longer than is taken.
     #[error("the request is longer than {0} bytes")]
     TooLarge(usize),
+    /// The body does not come.
+    #[error("the request takes too long")]
+    TooSlow,
     /// The body is not declared to be JSON.
     #[error("the body must be application/json")]
     NotJson,
@@ -123,6 +126,7 @@ impl AdminError {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
             Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow"),
             Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json"),
             Self::Changed => (StatusCode::PRECONDITION_FAILED, "changed"),
             Self::IfMatchMissing => (StatusCode::PRECONDITION_REQUIRED, "if-match-missing"),

@@ -12,6 +12,7 @@ mod event;
 mod subscription;
 mod frame;
 mod record;
+mod record_bytes;
 mod effect;
 mod arena;
 mod routing;

@@ -3,10 +3,10 @@
 use super::context::Context;
 use super::error::CliError;
 use crate::admin::{Equipment, Live, Office, OpenDoor, SOCKET, accounts};
-use crate::auth::{AuthSettings, Authenticator, TlsFolder};
+use crate::auth::{Authenticator, TlsFolder};
 use crate::config::WebSettings;
 use crate::server::transport::TlsSettingsError;
-use crate::server::{Broker, Clock, WebTls};
+use crate::server::{Broker, Clock, WebTls, auth_settings};
 use crate::store::Database;
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl Console {
     /// On its own: what is at rest comes from the store, what is alive from the socket of a broker, if one runs.
     pub async fn alone(context: &Context, database: Database, web: &WebSettings) -> Result<Self, CliError> {
         let directory = database.directory().await?;
-        let authenticator = Authenticator::start(&AuthSettings::default(), accounts(&directory))?;
+        let authenticator = Authenticator::start(&auth_settings(&context.config), accounts(&directory))?;
         let equipment = Equipment {
             authenticator: Arc::new(authenticator),
             clock: Clock::start(),

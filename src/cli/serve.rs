@@ -57,8 +57,6 @@ impl ServeCommand {
     /// Runs the broker until a signal ends it.
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         start_tracing();
-        // From the beginning: whoever sees that it listens may tell it to stop.
-        let signals = Signals::listen()?;
         let output = &context.output;
         output.line(format_args!("securemq {VERSION}, data in {}", context.data_dir().display()))?;
         for warning in context.config.warnings() {
@@ -76,12 +74,27 @@ impl ServeCommand {
             output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
         }
 
+        // Before it starts, so that none ends it half made.
+        let signals = Signals::listen()?;
         let broker = Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await?;
         output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
         for listener in broker.listeners() {
             output.line(format_args!("listening on {}", listener.url))?;
         }
-        let console = Console::beside(context, &broker, opened.database, self.web(context).as_ref()).await?;
+        if let Some((places, wanted)) = broker.fewer_connections() {
+            output.warning(format_args!(
+                "{places} connections instead of {wanted} (limits.max_connections): the limit of open files allows no \
+                 more; raise it with `ulimit -n` or LimitNOFILE= in the systemd unit"
+            ));
+        }
+        let console = Console::beside(context, &broker, opened.database, self.web(context).as_ref()).await;
+        let console = match console {
+            Ok(console) => console,
+            Err(error) => {
+                broker.stop().await;
+                return Err(error);
+            }
+        };
         if let Some(admin) = &admin {
             say_how_to_begin(context, &broker, admin, &tls)?;
         }

@@ -31,4 +31,4 @@ pub use error::ServerError;
 pub use handle::{GuestClient, Handle, Report, Unanswered};
 pub use history::{Chart, Step};
 pub use lock::FolderLock;
-pub use run::{Broker, OpenListener, WebTls};
+pub use run::{Broker, OpenListener, WebTls, auth_settings};

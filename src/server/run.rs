@@ -38,6 +38,8 @@ pub struct Broker {
     handle: Handle,
     tls: Vec<Arc<TlsSettings>>,
     open: Vec<OpenListener>,
+    places: usize,
+    wanted_places: usize,
     workers: Vec<JoinHandle<()>>,
     stop: CancellationToken,
     _lock: FolderLock,
@@ -100,6 +102,7 @@ impl Broker {
         let post = Arc::new(Post::new(shards, writer.handle(), journal.handle(), database.clone(), run, clock));
         let (rehash_sender, rehashes) = mpsc::channel(REHASHES_WAITING);
         let stop = CancellationToken::new();
+        let places = places_for_connections(config);
         let policy = Arc::new(directory.policy());
         let beginning = Beginning {
             shards,
@@ -111,7 +114,7 @@ impl Broker {
                 anonymous_role: config.auth.anonymous_role.clone(),
                 connect_timeout: config.limits.connect_timeout,
                 pre_login_packet_size: config.limits.pre_login_packet_size,
-                places: Arc::new(Semaphore::new(places_for_connections(config))),
+                places: Arc::new(Semaphore::new(places)),
                 rehashes: rehash_sender,
                 post: Arc::clone(&post),
                 clock,
@@ -133,7 +136,21 @@ impl Broker {
         tokio::spawn(store_rehashes(database.clone(), rehashes));
         let kind = EventKind::Started { version: version.to_owned() };
         post.record(AuditEvent { who: Who::default(), kind });
-        Ok(Self { database, writer, journal, post, handle, tls, open, workers, stop, _lock: lock })
+        let wanted_places = config.limits.max_connections;
+        Ok(Self {
+            database,
+            writer,
+            journal,
+            post,
+            handle,
+            tls,
+            open,
+            places,
+            wanted_places,
+            workers,
+            stop,
+            _lock: lock,
+        })
     }
 
     /// Where clients can connect.
@@ -144,6 +161,11 @@ impl Broker {
     /// For those who administer it while it runs.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// How many connections the system allows, and how many were asked for, if those are more.
+    pub fn fewer_connections(&self) -> Option<(usize, usize)> {
+        (self.places < self.wanted_places).then_some((self.places, self.wanted_places))
     }
 
     /// Reads the certificate files again; connections that exist are not touched. What cannot be used is left as it was.
@@ -366,7 +388,8 @@ fn method(authentication: Authentication) -> Method {
     }
 }
 
-fn auth_settings(config: &Config) -> AuthSettings {
+/// How logins are checked, as configured.
+pub fn auth_settings(config: &Config) -> AuthSettings {
     let usual = AuthSettings::default();
     AuthSettings {
         identity: match config.tls.certificate_user {
@@ -423,12 +446,5 @@ fn places_for_connections(config: &Config) -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let for_clients = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
     let places = usize::try_from(for_clients).unwrap_or(usize::MAX).min(config.limits.max_connections);
-    if places < config.limits.max_connections {
-        tracing::warn!(
-            places,
-            wanted = config.limits.max_connections,
-            "the limit of open files allows fewer connections"
-        );
-    }
     places.min(Semaphore::MAX_PERMITS)
 }

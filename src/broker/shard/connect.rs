@@ -75,7 +75,10 @@ impl Shard {
     /// A session that cannot be stored is not begun.
     pub(super) fn refuse_welcome(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
         let reason = Reason::StoreFailed;
-        let Some(live) = self.sessions.get_mut(index).and_then(|session| session.live.take()) else { return };
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(live) = session.live.take() else { return };
+        // It is kept for a connection that was accepted, and this one is not. [v5:MQTT-3.1.2-7]
+        session.will = None;
         self.by_connection.remove(&live.connection);
         let properties = ConnAckProperties::default();
         let connack = ConnAck { session_present: false, reason: reason.code(), properties };
@@ -295,7 +298,8 @@ impl Shard {
     ) {
         let Some(live) = self.sessions.get_mut(index).and_then(|session| session.live.take()) else { return };
         self.by_connection.remove(&live.connection);
-        if live.version.server_explains_itself() {
+        // [v5:MQTT-3.14.0-1]
+        if live.is_welcome && live.version.server_explains_itself() {
             let words = detail.as_deref().unwrap_or(reason.words());
             let reason_string = live.wants_reasons.then(|| Text::try_from(words).ok()).flatten();
             let properties = DisconnectProperties { reason_string, ..DisconnectProperties::default() };

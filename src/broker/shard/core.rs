@@ -157,7 +157,7 @@ impl Shard {
             Packet::PubComp(ack) => self.pubcomp(now, index, &ack, effects),
             Packet::Subscribe(subscribe) => self.subscribe(now, index, &subscribe, effects),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(now, index, &unsubscribe, effects),
-            Packet::PingReq => effects.push(Effect::Send { connection, packet: Packet::PingResp }),
+            Packet::PingReq => self.answer(now, index, Packet::PingResp, effects),
             Packet::Disconnect(disconnect) => self.disconnect(now, index, &disconnect, effects),
             Packet::Auth(_) => self.violated(now, index, Violation::UnexpectedAuth, effects),
             Packet::Connect(_) => self.violated(now, index, Violation::SecondConnect, effects),
@@ -182,6 +182,17 @@ impl Shard {
     /// Ends a connection whose client broke the protocol. [v5:MQTT-4.13.1-1]
     pub(super) fn violated(&mut self, now: Timestamp, index: u32, violation: Violation, effects: &mut Effects) {
         self.end_connection(now, index, Reason::of(&violation), Some(violation.to_string()), effects);
+    }
+
+    /// Answers what waits for nothing but the CONNACK, which is before everything else. [v5:MQTT-3.2.0-1]
+    pub(super) fn answer(&mut self, now: Timestamp, index: u32, packet: Packet, effects: &mut Effects) {
+        match self.live(index) {
+            Some(live) if live.is_welcome => {
+                let connection = live.connection;
+                effects.push(Effect::Send { connection, packet });
+            }
+            _ => self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects),
+        }
     }
 
     /// Owes the session's client an acknowledgement and sends what may go by now. Whoever asks for too many at once is

@@ -390,20 +390,23 @@ fn may_receive(session: &Session, queued: &Queued) -> bool {
     session.rights.verdict(Permission::Subscribe, &queued.message.topic).is_allowed()
 }
 
-/// Whether the session is connected and takes another message of this level now. [v5:MQTT-3.3.4-9]
+/// Whether the session is connected, has its CONNACK [v5:MQTT-3.2.0-1], and takes another message of this level now.
+/// [v5:MQTT-3.3.4-9]
 fn may_send(session: &Session, qos: QoS, high_water: usize) -> bool {
     let has_quota = |quota| !session.outbound.has_unsent() && session.outbound.inflight_len() < quota;
     session
         .live
         .as_ref()
-        .is_some_and(|live| live.unwritten < high_water && (qos == QoS::AtMostOnce || has_quota(live.send_quota)))
+        .filter(|live| live.is_welcome && live.unwritten < high_water)
+        .is_some_and(|live| qos == QoS::AtMostOnce || has_quota(live.send_quota))
 }
 
 fn may_resend(session: &Session, high_water: usize) -> bool {
     session
         .live
         .as_ref()
-        .is_some_and(|live| live.unwritten < high_water && session.outbound.inflight_on_connection() < live.send_quota)
+        .filter(|live| live.is_welcome && live.unwritten < high_water)
+        .is_some_and(|live| session.outbound.inflight_on_connection() < live.send_quota)
 }
 
 /// Whether a delivery is small enough for its receiver [v5:MQTT-3.1.2-24]; if so it counts as handed over, with an

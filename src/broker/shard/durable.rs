@@ -132,13 +132,22 @@ impl Shard {
 
     /// The changes so far are about to be stored as one: what keeps the journal short goes with them.
     pub(super) fn complete_frame(&mut self, now: Timestamp, effects: &mut Effects) {
-        self.rewrite_what_was_lost(now, effects);
+        let has_lost = std::mem::take(&mut self.journal.has_lost);
+        if has_lost {
+            self.repeat_what_was_lost(effects);
+        }
         for index in std::mem::take(&mut self.journal.spilling) {
             self.spill(index, effects);
         }
+        // A checkpoint has everything that its frame says of the session, so no change may come after it.
+        if has_lost {
+            let dirty: Vec<u32> = self.journal.dirty.iter().map(|(_, index)| *index).collect();
+            dirty.into_iter().for_each(|index| self.checkpoint(index, effects));
+        }
         for (index, chunk) in std::mem::take(&mut self.journal.read_back) {
             self.checkpoint(index, effects);
-            self.store(StoreOp::DropChunk(chunk), effects);
+            let commit = self.store(StoreOp::DropChunk(chunk), effects);
+            self.journal.dropping.push((commit, chunk));
         }
         let last = self.promises.last_commit();
         let growing = std::mem::take(&mut self.journal.growing);
@@ -185,11 +194,14 @@ impl Shard {
     /// Writes a session down whole, as it is after all changes so far.
     fn checkpoint(&mut self, index: u32, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        if let Some(since) = session.dirty_since.take() {
+        let at = session.at;
+        let since = session.dirty_since.take();
+        if let Some(since) = since {
             self.journal.dirty.remove(&(since, index));
         }
         if let Some((session, records)) = self.sessions.get(index).and_then(snapshot) {
-            self.store(StoreOp::Checkpoint { session, records }, effects);
+            let commit = self.store(StoreOp::Checkpoint { session, records }, effects);
+            self.journal.covering.extend(since.map(|since| (commit, at, since)));
         }
     }
 
@@ -283,24 +295,35 @@ impl Shard {
             CommitOutcome::Stored => {
                 self.journal.leaving.retain(|(commit, _, _)| *commit > up_to);
                 self.journal.ending.retain(|(commit, _)| *commit > up_to);
+                self.journal.covering.retain(|(commit, ..)| *commit > up_to);
+                self.journal.dropping.retain(|(commit, _)| *commit > up_to);
             }
             CommitOutcome::Failed => {
+                self.uncover();
                 self.journal.has_lost = true;
                 self.timers.set(now.after(Journal::RETRY), Timer::Rewrite);
             }
         }
-        while let Some((commit, _, _, _)) = self.journal.waiting.front() {
-            if *commit > up_to {
-                return;
-            }
-            let Some((_, at, connection, effect)) = self.journal.waiting.pop_front() else { return };
+        // What waited for a lost frame waits for the next, which says the same again: it cannot be taken back, and to
+        // send it once more on the same connection is not allowed. [v5:MQTT-4.4.0-1]
+        while outcome == CommitOutcome::Stored
+            && let Some((_, at, connection, effect)) =
+                self.journal.waiting.pop_front_if(|(commit, ..)| *commit <= up_to)
+        {
             let live = self.find(at).and_then(|index| self.live(index)).filter(|live| live.connection == connection);
             if let Some(live) = live {
                 live.waiting = live.waiting.saturating_sub(1);
-                if outcome == CommitOutcome::Stored {
-                    effects.push(effect);
-                }
+                effects.push(effect);
             }
+        }
+    }
+
+    /// The checkpoints of a lost frame are not there, so their sessions have changes from long before it.
+    fn uncover(&mut self) {
+        for (_, at, since) in std::mem::take(&mut self.journal.covering) {
+            let Some(index) = self.find(at) else { continue };
+            self.clean(index);
+            self.soil(index, since);
         }
     }
 
@@ -321,33 +344,20 @@ impl Shard {
         self.store(StoreOp::Cut { before: self.journal.cut }, effects);
     }
 
-    /// After a lost frame nothing on disk is relied on: every session that changed is written whole, and so is what left
-    /// the memory meanwhile.
-    fn rewrite_what_was_lost(&mut self, now: Timestamp, effects: &mut Effects) {
-        if !std::mem::take(&mut self.journal.has_lost) {
-            return;
+    /// After a lost frame nothing on disk is relied on: what left the memory or ended meanwhile is said again.
+    fn repeat_what_was_lost(&mut self, effects: &mut Effects) {
+        for (_, chunk) in std::mem::take(&mut self.journal.dropping) {
+            let commit = self.store(StoreOp::DropChunk(chunk), effects);
+            self.journal.dropping.push((commit, chunk));
         }
         for (_, chunk, records) in std::mem::take(&mut self.journal.leaving) {
             let commit = self.store(StoreOp::Chunk { chunk, records: Arc::clone(&records) }, effects);
             self.journal.leaving.push((commit, chunk, records));
         }
         for (_, durable) in std::mem::take(&mut self.journal.ending) {
+            self.append(Record::Ended { session: durable }, effects);
             let commit = self.store(StoreOp::Forget(durable), effects);
             self.journal.ending.push((commit, durable));
-        }
-        let dirty: Vec<u32> = self.journal.dirty.iter().map(|(_, index)| *index).collect();
-        for index in dirty {
-            self.checkpoint(index, effects);
-            self.resend_waiting(now, index, effects);
-        }
-    }
-
-    /// What a session was to be sent with a lost frame is sent with this one.
-    fn resend_waiting(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
-        let Some(session) = self.sessions.get_mut(index) else { return };
-        if session.live.is_some() {
-            session.outbound.begin_connection();
-            self.pump(now, index, effects);
         }
     }
 

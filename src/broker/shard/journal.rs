@@ -34,6 +34,10 @@ pub struct Journal {
     pub(super) read_back: Vec<(u32, ChunkId)>,
     /// Chunks that left the memory and are not on disk yet.
     pub(super) leaving: Vec<(CommitId, ChunkId, Arc<Vec<Record>>)>,
+    /// Chunks that are not needed and may still be on disk.
+    pub(super) dropping: Vec<(CommitId, ChunkId)>,
+    /// Checkpoints that are on their way, each with the first change that the session's last one did not have.
+    pub(super) covering: Vec<(CommitId, SessionRef, CommitId)>,
     /// Sessions that ended and may still be on disk.
     pub(super) ending: Vec<(CommitId, DurableId)>,
     /// What may be sent once a change is on disk.

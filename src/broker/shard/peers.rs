@@ -111,12 +111,13 @@ impl Shard {
 
     /// The store has dealt with every change up to this one.
     pub(super) fn committed(&mut self, now: Timestamp, up_to: CommitId, outcome: CommitOutcome, effects: &mut Effects) {
-        self.frame_stored(now, up_to, outcome, effects);
+        // A CONNACK is among the promises, and goes before everything else.
         while let Some(ticket) = self.promises.next_committed(up_to) {
             if let Some(kept) = self.promises.settle(ticket, outcome) {
                 self.promise_kept(now, kept, effects);
             }
         }
+        self.frame_stored(now, up_to, outcome, effects);
     }
 
     fn promise_kept(&mut self, now: Timestamp, kept: Kept, effects: &mut Effects) {

@@ -248,13 +248,12 @@ impl Shard {
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         let Some(connection) = session.live.as_ref().map(|live| live.connection) else { return };
         let packet = Packet::PubRel(PubAck::new(packet_id, reason));
-        let effect = Effect::Send { connection, packet };
         if known {
             // After PUBREL the client forgets the identifier, so the broker must not send the message again.
             self.journal(index, |session| Record::Received { session, packet_id }, effects);
-            self.send_when_stored(index, effect, effects);
+            self.send_when_stored(index, Effect::Send { connection, packet }, effects);
         } else {
-            effects.push(effect);
+            self.answer(now, index, packet, effects);
         }
     }
 

@@ -60,7 +60,7 @@ impl Shard {
         self.apply(record);
     }
 
-    fn clean(&mut self, index: u32) {
+    pub(super) fn clean(&mut self, index: u32) {
         if let Some(since) = self.sessions.get_mut(index).and_then(|session| session.dirty_since.take()) {
             self.unsoil(since, index);
         }

@@ -2,7 +2,7 @@
 
 -- One row for each frame of a shard, in the order in which they were stored. It lasts until checkpoints cover it.
 CREATE TABLE journal (
-    seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq    INTEGER PRIMARY KEY,
     run    INTEGER NOT NULL,
     shard  INTEGER NOT NULL,
     frame  INTEGER NOT NULL,

@@ -178,7 +178,6 @@ async fn what_is_not_sealed_can_be_altered_without_a_panic() {
         "UPDATE journal SET run = -9223372036854775808",
         "UPDATE journal SET run = 9223372036854775807 WHERE seq = 1",
         "UPDATE journal SET seq = 9223372036854775807 WHERE seq = 2",
-        "UPDATE sqlite_sequence SET seq = 9223372036854775807",
         "UPDATE sessions SET sealed = x'', run = -1, frame = -1",
         "UPDATE queues SET sealed = x''",
         "UPDATE queues SET chunk = 9223372036854775807 WHERE chunk = 2",

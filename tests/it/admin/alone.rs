@@ -4,6 +4,7 @@ use crate::support::PATIENCE;
 use crate::support::broker::{Broker, Settings};
 use crate::support::pages::{Alone, with_pages};
 use crate::support::wire::{Connect, Publish};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -87,6 +88,30 @@ fn beyond_this_machine_there_is_no_plain_http_unless_asked_for() {
     plain.wait_for_output("web pages on http");
     let output = plain.output();
     assert!(output.contains("web pages on http://") && output.contains("reads every password"), "{output}");
+}
+
+#[test]
+fn over_tls_the_cookie_is_for_tls_alone() {
+    let mut broker = with_pages().set("WEB__LISTEN", "0.0.0.0").start();
+    broker.add_user("root", "Admin", PASSWORD);
+    broker.wait_for_output("web pages on http");
+    let output = broker.output();
+    let (_, rest) = output.split_once("web pages on https://localhost:").unwrap();
+    let port: u16 = rest.split('/').next().unwrap().parse().unwrap();
+    let body = format!(r#"{{"user":"root","password":"{PASSWORD}"}}"#);
+    let mut stream = broker.trust().handshake(([127, 0, 0, 1], port).into()).unwrap();
+    let head =
+        "POST /api/v1/login HTTP/1.1\r\nHost: broker.example\r\nConnection: close\r\nContent-Type: application/json";
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    // The other end closes without a farewell of TLS.
+    let _ = stream.read_to_string(&mut answer);
+    let answer = answer.to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 200"), "{answer}");
+    let cookie = answer.lines().find(|line| line.starts_with("set-cookie: ")).unwrap();
+    assert!(cookie.starts_with("set-cookie: __host-sid=") && cookie.contains("secure"), "{cookie}");
+    assert!(!cookie.contains("domain") && cookie.contains("path=/"), "{cookie}");
+    assert!(answer.contains("strict-transport-security: max-age="));
 }
 
 /// The broker's socket, once it is there: it comes after the listeners.

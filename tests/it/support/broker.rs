@@ -352,7 +352,8 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.is_file() {
+                // The socket of the administration holds nothing.
                 files.push(path);
             }
         }

@@ -287,6 +287,16 @@ impl Stage {
     fn handle(&mut self, shard: u16, input: Input) {
         let mut effects = Effects::default();
         self.shards[usize::from(shard)].handle(self.now, input, &mut effects);
+        self.carry_out(shard, effects);
+    }
+
+    /// What somebody had the shard do from outside takes its course.
+    pub fn perform(&mut self, shard: u16, effects: Effects) {
+        self.carry_out(shard, effects);
+        self.settle();
+    }
+
+    fn carry_out(&mut self, shard: u16, mut effects: Effects) {
         let mut written = Vec::new();
         while let Some(effect) = effects.pop() {
             match effect {
@@ -318,6 +328,10 @@ impl Stage {
 
     pub fn shard(&self, id: u16) -> &Shard {
         &self.shards[usize::from(id)]
+    }
+
+    pub fn shard_mut(&mut self, id: u16) -> &mut Shard {
+        &mut self.shards[usize::from(id)]
     }
 
     fn shard_count(&self) -> u16 {
