@@ -158,6 +158,20 @@ pub enum StoreOp {
     },
 }
 
+impl StoreOp {
+    /// Roughly what it takes, in bytes: what a frame in the making is bounded by.
+    pub fn size(&self) -> usize {
+        let content = match self {
+            Self::Retain { message, .. } => message.size(),
+            Self::Journal(record) => record.size(),
+            Self::Checkpoint { records, .. } => records.iter().map(Record::size).sum(),
+            Self::Chunk { records, .. } => records.iter().map(Record::size).sum(),
+            Self::Unretain { .. } | Self::DropChunk(_) | Self::Forget(_) | Self::Cut { .. } => 0,
+        };
+        std::mem::size_of::<Self>().saturating_add(content)
+    }
+}
+
 /// What one shard tells another. Frames from one shard arrive in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerFrame {

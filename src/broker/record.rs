@@ -205,3 +205,17 @@ pub enum RecordProblem {
     #[error("the records hold a value that means nothing")]
     Value,
 }
+
+impl Record {
+    /// Roughly what it takes, in bytes: what the journal is bounded by.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Queued { message, receivers, .. } => {
+                message.size().saturating_add(receivers.len().saturating_mul(16))
+            }
+            Self::InFlight { message, .. } => message.size(),
+            Self::Changed { will: Some(will), .. } => will.message.size(),
+            _ => 64,
+        }
+    }
+}

@@ -30,6 +30,8 @@ pub struct World {
     /// Changes that go into the next frame.
     changes: RefCell<Vec<StoreOp>>,
     last_change: Cell<CommitId>,
+    /// Bytes of the changes that wait for the frame on its way.
+    waiting_bytes: Cell<usize>,
     /// Whether a frame is on its way to the disk. What changes meanwhile gathers for the next one, which relies on it.
     is_storing: Cell<bool>,
     post: Arc<Post>,
@@ -55,6 +57,10 @@ impl World {
     /// What one read returns at most, in bytes.
     pub const CHUNK: usize = 64 << 10;
 
+    /// Bytes of changes that gather while a frame is on its way to the disk. More is not taken from clients: a disk
+    /// that stalls must not fill the memory.
+    const WAITING_FOR_DISK: usize = 32 << 20;
+
     /// Emptied write buffers that are kept for the next connection that writes.
     const SPARE_BUFFERS: usize = 32;
 
@@ -75,6 +81,7 @@ impl World {
             frames: RefCell::new((0..peers).map(|_| Vec::new()).collect()),
             changes: RefCell::default(),
             last_change: Cell::default(),
+            waiting_bytes: Cell::default(),
             is_storing: Cell::new(false),
             post,
             read_buffer: RefCell::default(),
@@ -159,6 +166,7 @@ impl World {
                 }
             }
             Effect::Store { commit, op } => {
+                self.waiting_bytes.set(self.waiting_bytes.get() + op.size());
                 self.changes.borrow_mut().push(op);
                 self.last_change.set(commit);
             }
@@ -226,6 +234,7 @@ impl World {
             self.input(Input::FrameEnds);
             let changes = std::mem::take(&mut *self.changes.borrow_mut());
             self.is_storing.set(true);
+            self.waiting_bytes.set(0);
             self.post.store(StoreBatch { from: self.id, changes, commit: self.last_change.get() });
         }
         self.send_frames();
@@ -245,9 +254,9 @@ impl World {
         }
     }
 
-    /// Whether another worker must catch up before more is taken from clients.
+    /// Whether another worker or the disk must catch up before more is taken from clients.
     pub fn is_backlogged(&self) -> bool {
-        self.post.is_backlogged(self.id)
+        self.waiting_bytes.get() > Self::WAITING_FOR_DISK || self.post.is_backlogged(self.id)
     }
 
     /// Does what is due, and says how long it is until there is something to do again.

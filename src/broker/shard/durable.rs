@@ -2,7 +2,7 @@
 //! be cut at its head.
 
 use super::core::Shard;
-use super::journal::{Journal, kept_will, queued, receiver, size_of, snapshot};
+use super::journal::{Journal, kept_will, queued, receiver, snapshot};
 use super::timers::Timer;
 use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, PeerFrame, StoreOp, Ticket};
 use crate::broker::event::EventKind;
@@ -26,7 +26,7 @@ impl Shard {
 
     fn append(&mut self, record: Record, effects: &mut Effects) -> CommitId {
         let commit = self.promises.next_commit();
-        self.journal.growing = self.journal.growing.saturating_add(size_of(&record));
+        self.journal.growing = self.journal.growing.saturating_add(u64::try_from(record.size()).unwrap_or(u64::MAX));
         effects.push(Effect::Store { commit, op: StoreOp::Journal(record) });
         commit
     }

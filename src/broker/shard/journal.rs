@@ -132,14 +132,3 @@ pub(super) fn queued(message: Arc<Message>, receiver: &Receiver) -> Queued {
         is_retained: receiver.is_retained,
     }
 }
-
-/// Roughly what a record takes in the journal, in bytes.
-pub(super) fn size_of(record: &Record) -> u64 {
-    let size = match record {
-        Record::Queued { message, receivers, .. } => message.size().saturating_add(receivers.len().saturating_mul(16)),
-        Record::InFlight { message, .. } => message.size(),
-        Record::Changed { will: Some(will), .. } => will.message.size(),
-        _ => 64,
-    };
-    u64::try_from(size).unwrap_or(u64::MAX)
-}
