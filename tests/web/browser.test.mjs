@@ -354,11 +354,9 @@ describe('messages', () => {
       await send.getByText('This is not JSON yet.').waitFor();
       await send.locator('textarea').fill('{"on": true, "level": 4}');
       await send.getByLabel('Retain').check();
-      await until(async () => {
-        await send.getByRole('button', { name: 'Publish', exact: true }).click();
-        await send.locator('.notice.ok').waitFor();
-        return listen.locator('.messages li').count();
-      });
+      await send.getByRole('button', { name: 'Publish', exact: true }).click();
+      await send.getByText('Published; 1 subscriber.').waitFor();
+      await listen.locator('.messages li').waitFor();
       await shoot(page, 'publish-used');
       await listen.getByRole('button', { name: 'Show' }).first().click();
       await dialog(page).locator('.payload').getByText('"level": 4').waitFor();
@@ -589,6 +587,7 @@ describe('everybody', () => {
     await keyboard.press('g');
     await keyboard.press('t');
     await page.getByRole('heading', { name: 'Topics' }).waitFor();
+    await page.getByText('live', { exact: true }).waitFor();
     const client = await connect(broker, { username: 'sam', password: 'the student of the tests', clientId: 'tree' });
     await client.publishAsync('students/sam/deep/down', '1', { qos: 1 });
     await page.locator('[role=treeitem]').getByText('students').waitFor();
