@@ -17,6 +17,8 @@ function load() {
 
 const dashes = [undefined, [6, 3], [2, 3], [8, 3, 2, 3], [12, 4]];
 const height = 200;
+// Of what is counted there is no half.
+const wholeSteps = [1, 2, 5].flatMap((digit) => Array.from({ length: 7 }, (_, zeros) => digit * 10 ** zeros)).sort((one, other) => one - other);
 const shortSpan = 300; // seconds, below which the minutes of the ticks would be the same
 
 function timeOfDay(at, withSeconds) {
@@ -24,7 +26,7 @@ function timeOfDay(at, withSeconds) {
 }
 
 // `series` is [{name, values}], at most five; `times` are seconds. `colours` changes with the theme.
-export function Chart({ title, times, series, colours, unit = '' }) {
+export function Chart({ title, times, series, colours, unit = '', whole = false }) {
   const place = useRef();
   const chart = useRef();
   const data = [times, ...series.map(({ values }) => values)];
@@ -46,7 +48,7 @@ export function Chart({ title, times, series, colours, unit = '' }) {
         scales: { y: { range: (_chart, _low, high) => [0, Math.max(1, high * 1.1)] } },
         axes: [
           { ...axis, space: 72, values: (_chart, ticks) => ticks.map((at) => timeOfDay(at, ticks.at(-1) - ticks[0] < shortSpan)) },
-          { ...axis, size: 56, values: (_chart, ticks) => ticks.map((value) => number(value, 1)) },
+          { ...axis, size: 56, incrs: whole ? wholeSteps : undefined, values: (_chart, ticks) => ticks.map((value) => number(value, 1)) },
         ],
         series: [{}, ...series.map(({ name }, index) => ({ label: name, stroke: colour(`--chart-${index + 1}`), width: 1.5, dash: dashes[index], points: { show: false } }))],
       }, latest.current, place.current);

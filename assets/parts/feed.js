@@ -7,6 +7,7 @@ export function useFeed(filters, told) {
   const [link, setLink] = useState('connecting');
   const [dropped, setDropped] = useState(0);
   const [refused, setRefused] = useState([]);
+  const [answered, setAnswered] = useState(new Set());
   const latest = useRef(told);
   latest.current = told;
   const asked = useRef(new Set());
@@ -25,20 +26,24 @@ export function useFeed(filters, told) {
       changed: setLink,
       opened: () => {
         asked.current = new Set();
+        setAnswered(new Set());
         settle();
       },
       told: ({ messages = [], dropped: lost = 0, subscribed = [] }) => {
         if (messages.length) latest.current(messages);
         if (lost) setDropped((before) => before + lost);
         if (subscribed.length) {
-          const answered = new Set(subscribed.map(({ filter }) => filter));
+          const told = new Set(subscribed.map(({ filter }) => filter));
           const not = subscribed.filter(({ ok }) => !ok).map(({ filter }) => filter);
-          setRefused((before) => [...before.filter((filter) => !answered.has(filter)), ...not]);
+          setAnswered((before) => new Set([...before, ...told]));
+          setRefused((before) => [...before.filter((filter) => !told.has(filter)), ...not]);
         }
       },
     });
     return () => live.current.end();
   }, []);
   useEffect(settle, [JSON.stringify(filters)]);
-  return { link, dropped, refused: refused.filter((filter) => filters.includes(filter)) };
+  // It is live when the broker has answered for every filter, not when the line stands.
+  const state = link === 'open' && !filters.every((filter) => answered.has(filter)) ? 'connecting' : link;
+  return { link: state, dropped, refused: refused.filter((filter) => filters.includes(filter)) };
 }

@@ -72,8 +72,15 @@ export function explain(refusal) {
   return t('problem-unknown', { what: visible(refusal?.message ?? '') });
 }
 
+// Where the words for the code leave open what exactly is wrong, the broker's own are shown, too.
+const open = ['invalid', 'too-many', 'too-large', 'not-found'];
+
+function saysAll(code) {
+  return has(`problem-${code}`) && !open.includes(code);
+}
+
 export function Problem({ refusal, again }) {
-  const detail = refusal.detail && visible(refusal.detail);
+  const detail = !saysAll(refusal.code) && refusal.detail && visible(refusal.detail);
   return html`<div class="notice danger" role="alert">
     <${Icon} name="cross" />
     <div><p>${explain(refusal)}</p>${detail && html`<p class="mono small">${detail}</p>`}</div>

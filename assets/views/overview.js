@@ -92,8 +92,8 @@ function History({ range, colours }) {
     const line = (key) => ({ name: t(key), values: series[key] ?? [] });
     return html`<div class="charts">
       <${Chart} title=${t('chart-messages')} times=${times} series=${[line('received'), line('sent')]} colours=${colours} unit="/s" />
-      <${Chart} title=${t('connections')} times=${times} series=${[line('connections')]} colours=${colours} />
-      ${series.dropped && html`<${Chart} title=${t('dropped')} times=${times} series=${[line('dropped')]} colours=${colours} />`}
+      <${Chart} title=${t('connections')} times=${times} series=${[line('connections')]} whole colours=${colours} />
+      ${series.dropped && html`<${Chart} title=${t('dropped')} times=${times} series=${[line('dropped')]} whole colours=${colours} />`}
     </div>`;
   }}<//>`;
 }

@@ -59,7 +59,7 @@ export default function Topics({ query }) {
       ${feed.link === 'open' ? html`<${Badge} kind="ok">${t('link-open')}<//>` : html`<${Badge} kind="warn">${t(`link-${feed.link}`)}<//>`}
       <${Button} icon=${paused ? 'play' : 'pause'} onClick=${() => (paused ? resume() : setPaused(true))}>${t(paused ? 'resume' : 'pause')}<//>`}>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
-      <${Input} label=${t('filter')} mono value=${filter} onValue=${setFilter} hint=${t('filter-hint')} />
+      <${Input} label=${t('filter')} mono value=${filter} onValue=${setFilter} placeholder="a/+/#" title=${t('filter-hint')} />
       <${Input} label=${t('search-topics')} type="search" mono value=${search} onValue=${setSearch} data-search />
     </form>
     ${feed.refused.length > 0 && html`<${Notice} kind="warn">${t('not-allowed-filter')} ${feed.refused.map((one) => html`<bdi class="data">${short(one, 120)}</bdi> `)}<//>`}
@@ -72,7 +72,7 @@ export default function Topics({ query }) {
           : html`<div class="card"><${Empty} icon="topics" title=${t(search ? 'no-topics-found' : 'no-topics')}>${t('no-topics-hint')}<//></div>`}
         <p class="muted small">${t('topics-count', { count: tree.nodes })}${rows.length > mostRows ? ` · ${t('topics-cut', { count: mostRows })}` : ''}${tree.forgotten ? ` · ${t('topics-forgotten', { count: tree.forgotten })}` : ''}</p>
       </div>
-      ${node ? html`<${Value} node=${node} key=${node.path} onClear=${setClearing} />` : html`<div class="card"><${Empty} icon="topics" title=${t('choose-topic')} /></div>`}
+      ${node ? html`<${Value} node=${node} turn=${`${node.messages} ${node.retained} ${node.children.size}`} key=${node.path} onClear=${setClearing} />` : html`<div class="card"><${Empty} icon="topics" title=${t('choose-topic')} /></div>`}
     </div>
     ${clearing && html`<${Clear} filter=${clearing} onClose=${() => setClearing(null)} cleared=${() => { for (const [gone] of tree.rows('').filter(([one]) => matches(clearing, one.path))) tree.clear(gone.path); stored.again(); }} />`}
   <//>`;
@@ -139,6 +139,7 @@ function Tree({ rows, tree, selected, choose, redraw }) {
 
 const retainedIcon = `${new URL('../icons.svg', import.meta.url).pathname}#retained`;
 
+// A node changes in place; `turn` says that it did.
 function Value({ node, onClear }) {
   const [kept, setKept] = useState(null);
   const [refusal, setRefusal] = useState(null);

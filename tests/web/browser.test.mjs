@@ -177,6 +177,76 @@ describe('users, rules and clients', () => {
   });
 });
 
+describe('a life of a user', () => {
+  test('changed, given a certificate and another password, locked out, deleted', { timeout: 60_000 }, async () => {
+    broker.addUser('eva', 'Student', 'the first password of eva');
+    const client = await connect(broker, { username: 'eva', password: 'the first password of eva', clientId: 'eva-board' });
+    await visit({}, async (opened, page) => {
+      await opened.goTo('certificates');
+      await button(page, 'Issue certificate').click();
+      await dialog(page).getByLabel('User', { exact: true }).fill('eva');
+      await dialog(page).getByRole('button', { name: 'Issue certificate' }).click();
+      assert.match(await dialog(page).getByLabel('Private key').inputValue(), /BEGIN (EC )?PRIVATE KEY/);
+      const [download] = await Promise.all([page.waitForEvent('download'), dialog(page).getByRole('button', { name: 'Download' }).first().click()]);
+      assert.equal(download.suggestedFilename(), 'eva.certificate.crt');
+      await page.keyboard.press('Escape');
+      await page.getByRole('cell', { name: 'eva', exact: true }).waitFor();
+
+      await opened.goTo('users?search=eva');
+      await button(page, 'Change eva').click();
+      await dialog(page).getByLabel('Role').selectOption('Teacher');
+      await dialog(page).getByLabel('May connect and log in').uncheck();
+      const gone = new Promise((resolve) => client.once('close', resolve));
+      await dialog(page).getByRole('button', { name: 'Save' }).click();
+      await page.getByRole('cell', { name: 'disabled' }).waitFor();
+      await page.getByRole('cell', { name: 'Teacher', exact: true }).waitFor();
+      await gone;
+      await assert.rejects(connect(broker, { username: 'eva', password: 'the first password of eva', clientId: 'eva-board' }));
+
+      await button(page, 'Change eva').click();
+      await dialog(page).getByLabel('May connect and log in').check();
+      await dialog(page).getByRole('button', { name: 'Save' }).click();
+      await page.getByRole('cell', { name: 'may connect' }).waitFor();
+      await button(page, 'New password for eva').click();
+      await dialog(page).getByRole('button', { name: 'Type one' }).click();
+      await dialog(page).getByLabel('New password').fill('the second password of eva');
+      await dialog(page).getByRole('button', { name: 'Set password' }).click();
+      await page.waitForFunction(() => !document.querySelector('dialog[open]'));
+      const again = await until(() => connect(broker, { username: 'eva', password: 'the second password of eva', clientId: 'eva-board' }).catch(() => null));
+      const lost = new Promise((resolve) => again.once('close', resolve));
+
+      await button(page, 'Change eva').click();
+      await dialog(page).getByRole('button', { name: 'Delete' }).click();
+      const verb = dialog(page).getByRole('button', { name: 'Delete', exact: true });
+      assert.equal(await verb.isDisabled(), true, 'the name has to be typed first');
+      await dialog(page).getByLabel('Type eva to confirm').fill('eva');
+      await verb.click();
+      await page.getByText('No user matches').waitFor();
+      await lost;
+    });
+  });
+
+  test('the last administrator stays one, and who edits at the same time is told', { timeout: 30_000 }, async () => {
+    const opened = await logIn(await open(browser, broker), broker);
+    const { page } = opened;
+    await opened.goTo('users?search=admin');
+    await button(page, 'Change admin').click();
+    await dialog(page).getByLabel('Role').selectOption('Student');
+    await dialog(page).getByRole('button', { name: 'Save' }).click();
+    await dialog(page).getByText('No enabled user with the role Admin would be left').waitFor();
+    await page.keyboard.press('Escape');
+    await opened.goTo('users?search=tom');
+    await button(page, 'Change tom').click();
+    await dialog(page).getByLabel('Role').selectOption('Student');
+    await page.waitForTimeout(300);
+    broker.command('user', 'disable', 'tom');
+    broker.command('user', 'enable', 'tom');
+    await dialog(page).getByRole('button', { name: 'Save' }).click();
+    await dialog(page).getByText('Somebody changed it meanwhile').waitFor();
+    await opened.close();
+  });
+});
+
 describe('the live log', () => {
   test('shows what a client publishes within a second, and filters by a click', { timeout: 30_000 }, async () => {
     const client = await connect(broker, { username: 'sam', password: 'the student of the tests', clientId: 'quick' });
@@ -284,11 +354,9 @@ describe('messages', () => {
       await send.getByText('This is not JSON yet.').waitFor();
       await send.locator('textarea').fill('{"on": true, "level": 4}');
       await send.getByLabel('Retain').check();
-      await until(async () => {
-        await send.getByRole('button', { name: 'Publish', exact: true }).click();
-        await send.locator('.notice.ok').waitFor();
-        return listen.locator('.messages li').count();
-      });
+      await send.getByRole('button', { name: 'Publish', exact: true }).click();
+      await send.getByText('Published; 1 subscriber.').waitFor();
+      await listen.locator('.messages li').waitFor();
       await shoot(page, 'publish-used');
       await listen.getByRole('button', { name: 'Show' }).first().click();
       await dialog(page).locator('.payload').getByText('"level": 4').waitFor();
@@ -519,6 +587,7 @@ describe('everybody', () => {
     await keyboard.press('g');
     await keyboard.press('t');
     await page.getByRole('heading', { name: 'Topics' }).waitFor();
+    await page.getByText('live', { exact: true }).waitFor();
     const client = await connect(broker, { username: 'sam', password: 'the student of the tests', clientId: 'tree' });
     await client.publishAsync('students/sam/deep/down', '1', { qos: 1 });
     await page.locator('[role=treeitem]').getByText('students').waitFor();
