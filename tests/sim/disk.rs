@@ -137,6 +137,11 @@ impl Disk {
         }
     }
 
+    /// A part of a queue, if it is there.
+    pub fn chunk(&self, chunk: ChunkId, clock: ClockReading) -> Option<Vec<Record>> {
+        Record::decode_all(self.chunks.get(&chunk)?.clone(), clock).ok()
+    }
+
     /// What each of so many shards is told when it starts: its sessions, what changed after, and when it was last heard
     /// of.
     pub fn past(&self, shards: u16, clock: ClockReading) -> (Vec<Vec<Input>>, Timestamp) {

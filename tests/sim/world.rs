@@ -11,8 +11,9 @@ use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::rules::Rules;
 use securemq::broker::{
-    Address, ClockReading, CommitOutcome, Connecting, ConnectionId, Effect, Effects, Input, Limits, Policy, Principal,
-    Reason, Record, SessionKey, Shard, ShardId, Timestamp, UserName, partition_of_session, shard_of_partition,
+    Address, ChunkId, ClockReading, CommitOutcome, Connecting, ConnectionId, Effect, Effects, Input, Limits, Policy,
+    Principal, Reason, Record, SessionKey, Shard, ShardId, Timestamp, UserName, partition_of_session,
+    shard_of_partition,
 };
 use securemq::protocol::{
     ClientId, Connect, ConnectProperties, Credentials, Packet, PacketId, ProtocolVersion, QoS, Subscribe,
@@ -50,6 +51,8 @@ pub struct World {
     clients: Vec<Client>,
     network: Network,
     disk: Disk,
+    /// Parts of queues that shards asked the disk for.
+    loads: VecDeque<(u16, ChunkId)>,
     oracle: Oracle,
     policy: Arc<Policy>,
     steps: u64,
@@ -118,6 +121,7 @@ impl World {
             shards: Vec::new(),
             clients,
             network: Network::default(),
+            loads: VecDeque::new(),
             disk: Disk::new(usize::from(plan.shards)),
             oracle: Oracle::new(plan.shards),
             policy: Rules::open(0).policy(),
@@ -385,6 +389,10 @@ impl World {
     }
 
     fn the_disk_commits(&mut self) {
+        if let Some((shard, chunk)) = self.loads.pop_front() {
+            let records = self.disk.chunk(chunk, self.clock());
+            return self.input(shard, Input::ChunkLoaded { chunk, records });
+        }
         let waiting = self.disk.waiting();
         if waiting.is_empty() {
             return;
@@ -522,6 +530,7 @@ impl World {
     fn crash(&mut self) {
         self.note(|| String::from("everything crashes"));
         self.network.crash();
+        self.loads.clear();
         // A policy that was made is stored, so all start with the newest.
         self.policy = self.oracle.newest_rules().policy();
         self.oracle.crash();
@@ -601,7 +610,8 @@ impl World {
             }
             Effect::Store { commit, op } => self.disk.write(shard, commit, op),
             Effect::Forward { peer, frame } => self.network.post(shard, peer.0, frame),
-            Effect::Load(_) | Effect::Record(_) => {}
+            Effect::Load(chunk) => self.loads.push_back((shard, chunk)),
+            Effect::Record(_) => {}
         }
     }
 
@@ -675,6 +685,7 @@ impl World {
         self.network.which(is_busy).is_empty()
             && self.network.mailboxes().is_empty()
             && self.disk.waiting().is_empty()
+            && self.loads.is_empty()
             && !self.shards.iter().any(is_due)
             && (0..self.plan.shards).all(|shard| self.oracle.next_rules_for(shard).is_none())
             && self.clients.iter().all(Client::has_nothing_to_send)

@@ -339,7 +339,7 @@ impl Oracle {
         let session = self.sessions.entry(key.clone()).or_default();
         match session.in_flight.get(&packet_id) {
             None if delivery.dup && !was_written => {
-                self.violation(&format!("#{packet_id} has DUP and was not in flight"))
+                self.violation(&format!("#{packet_id} has DUP and was not in flight"));
             }
             Some(_) if !delivery.dup => self.violation(&format!("identifier {packet_id} is used while it is in use")),
             Some(flight) if flight.number != number => {
