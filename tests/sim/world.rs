@@ -143,6 +143,7 @@ impl World {
             topic_alias_maximum: 2,
             max_session_expiry: MAX_EXPIRY,
             high_water: 150,
+            max_journal_bytes: 1500,
             ..Limits::default()
         };
         self.limits = limits.clone();

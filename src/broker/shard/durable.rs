@@ -132,7 +132,7 @@ impl Shard {
         if self.has_old_sessions() {
             self.timers.set(now, Timer::Rewrite);
         }
-        while self.journal.total > Journal::LIMIT
+        while self.journal.total > self.limits.max_journal_bytes
             && let Some((_, index)) = self.journal.dirty.first().copied()
         {
             self.checkpoint(index, effects);
