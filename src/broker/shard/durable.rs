@@ -13,7 +13,7 @@ use crate::broker::reason::Reason;
 use crate::broker::record::Record;
 use crate::broker::session::Queued;
 use crate::broker::time::Timestamp;
-use crate::protocol::PacketId;
+use crate::protocol::{PacketId, QoS};
 use std::sync::Arc;
 
 impl Shard {
@@ -50,22 +50,28 @@ impl Shard {
     /// [`Shard::write_receivers`], one for all receivers.
     pub(super) fn owe(&mut self, index: u32, queued: &Queued, packet_id: Option<PacketId>) {
         let Some(session) = self.sessions.get(index).and_then(|session| session.durable) else { return };
+        if queued.qos == QoS::ExactlyOnce {
+            self.take_once(index);
+        }
         self.journal.receivers.push(receiver(session, queued, packet_id));
         let next = self.promises.coming_commit();
         self.soil(index, next);
     }
 
-    /// Whether the session has taken the message that is being routed before; if not, it has from now on.
-    pub(super) fn has_taken(&mut self, index: u32) -> bool {
-        let Some(once) = self.journal.once else { return false };
-        let Some(session) = self.sessions.get_mut(index).filter(|session| session.durable.is_some()) else {
-            return false;
-        };
-        if !session.once.insert(once) {
-            return true;
+    /// Whether the session has taken the message that is being routed before.
+    pub(super) fn has_taken(&self, index: u32) -> bool {
+        let session = self.sessions.get(index);
+        self.journal.once.zip(session).is_some_and(|(once, session)| session.once.contains(&once))
+    }
+
+    /// The session has taken the message that is being routed from now on.
+    fn take_once(&mut self, index: u32) {
+        if let Some(once) = self.journal.once
+            && let Some(session) = self.sessions.get_mut(index)
+            && session.once.insert(once)
+        {
+            self.journal.takers.entry(once).or_default().push(index);
         }
-        self.journal.takers.entry(once).or_default().push(index);
-        false
     }
 
     /// A message is released by its publisher, so its receivers forget that they have taken it.
