@@ -124,7 +124,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(live) = session.live.as_mut() else { return };
         if session.durable.is_none() {
-            return effects.push(effect);
+            return self.send_now(index, effect, effects);
         }
         live.waiting = live.waiting.saturating_add(1);
         self.journal.waiting.push_back((commit, session.at, live.connection, effect));
@@ -134,8 +134,18 @@ impl Shard {
     pub(super) fn send_in_order(&mut self, index: u32, effect: Effect, effects: &mut Effects) {
         match self.live(index) {
             Some(live) if live.waiting > 0 => self.send_when_stored(index, effect, effects),
-            _ => effects.push(effect),
+            _ => self.send_now(index, effect, effects),
         }
+    }
+
+    /// Sends what has not to wait any more; a message by an alias, if its receiver takes one.
+    fn send_now(&mut self, index: u32, mut effect: Effect, effects: &mut Effects) {
+        if let Effect::Deliver { delivery, .. } = &mut effect
+            && let Some(live) = self.live(index)
+        {
+            live.give_alias(delivery);
+        }
+        effects.push(effect);
     }
 
     /// The changes so far are about to be stored as one: what keeps the journal short goes with them.
@@ -334,7 +344,7 @@ impl Shard {
             {
                 self.withdraw(now, index, delivery, effects);
             } else if let Some(effect) = as_of(now, effect) {
-                effects.push(effect);
+                self.send_now(index, effect, effects);
             }
         }
         self.journal.rights_changed &= !self.journal.waiting.is_empty();
