@@ -105,6 +105,11 @@ impl Oracle {
             // Even if it never was on disk, what it had replaced is not there any more.
             self.kept.iter_mut().filter(is_taken_out).for_each(|kept| kept.is_on_disk = true);
         } else {
+            // What a lost frame took out of the store is still there.
+            let is_lost = |kept: &&mut Kept| {
+                kept.taken_out.is_some_and(|(of, commit)| of == shard && commit <= up_to) && !kept.is_on_disk
+            };
+            self.kept.iter_mut().filter(is_lost).for_each(|kept| kept.taken_out = None);
             news.into_iter().for_each(|number| self.message(number).commit_failed = true);
         }
     }
