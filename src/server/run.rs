@@ -20,7 +20,7 @@ use crate::auth::{Allowance, AuthSettings, Authenticator, IdentityField, Method,
 use crate::broker::{
     AuditEvent, Effects, EventKind, Input, Limits, Message, Policy, RetainedVersion, Shard, ShardId, Timestamp, Who,
 };
-use crate::config::{Authentication, CertificateUser, Config, Host, ListenUrl, Listener, Transport};
+use crate::config::{Authentication, CertificateUser, Config, Durability, Host, ListenUrl, Listener, Transport};
 use crate::store::{self, Database, Writer};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -92,7 +92,10 @@ impl Broker {
         let listeners = bind_listeners(config, own, &mut tls)?;
         let open = listeners.iter().map(|(url, _)| OpenListener { url: url.clone() }).collect();
         let authenticator = Arc::new(Authenticator::start(&auth_settings(config), accounts(&directory))?);
-        let writer = Writer::start(database.clone());
+        let writer = Writer::start(database.with_durability(match config.store.durability {
+            Durability::Commit => store::Durability::Commit,
+            Durability::Os => store::Durability::Os,
+        }));
         let journal = Journal::start(database.clone(), writer.handle(), journal_settings(config));
         let shards = worker_count(config);
         let run = database.begin_run().await?;
