@@ -4,7 +4,7 @@
 //! back, and all that is under way is finished: then nothing may be owed. In the third everybody leaves for good, and
 //! nothing may be left.
 
-use crate::client::{Client, Phase};
+use crate::client::{Client, Manners, Phase};
 use crate::disk::Disk;
 use crate::network::{Network, Stage};
 use crate::oracle::Oracle;
@@ -61,6 +61,11 @@ pub struct World {
 struct Plan {
     shards: u16,
     steps: usize,
+    manners: Manners,
+    /// How often bytes, frames and commits move, for what clients do in the meantime.
+    bytes: usize,
+    mail: usize,
+    commits: usize,
     breaks: usize,
     rudeness: usize,
     policies: usize,
@@ -96,6 +101,10 @@ impl World {
         let plan = Plan {
             shards: random.between(1, 4) as u16,
             steps: random.between(200, 3000),
+            manners: Manners::random(&mut random),
+            bytes: random.pick(&[100, 300, 600]),
+            mail: random.pick(&[30, 200, 500]),
+            commits: random.pick(&[10, 80]),
             breaks: random.pick(&[0, 1, 6, 20]),
             rudeness: random.pick(&[0, 0, 3]),
             policies: random.pick(&[0, 0, 2, 8]),
@@ -166,11 +175,11 @@ impl World {
             let plan = &self.plan;
             let step = self.random.weighted(&[
                 (300, Step::Act),
-                (300, Step::ToServer),
-                (250, Step::ToClient),
+                (plan.bytes, Step::ToServer),
+                (plan.bytes, Step::ToClient),
                 (80, Step::Authenticate),
-                (200, Step::Mail),
-                (80, Step::Commit),
+                (plan.mail, Step::Mail),
+                (plan.commits, Step::Commit),
                 (50, Step::Tick),
                 (30, Step::Clock),
                 (plan.breaks, Step::Break),
@@ -226,7 +235,7 @@ impl World {
             return wire.client_sends_bytes(&rude);
         }
         if self.clients[at].has_nothing_to_send() || self.random.chance(20) {
-            self.clients[at].act(&mut self.random, &mut self.oracle);
+            self.clients[at].act(&self.plan.manners, &mut self.random, &mut self.oracle);
         }
         self.client_sends(at);
     }
