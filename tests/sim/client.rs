@@ -15,11 +15,21 @@ use std::collections::{BTreeMap, VecDeque};
 /// What messages are published to. Those under `j` are shared out as jobs.
 const TOPICS: [&str; 9] = ["a", "a/b", "a/c0", "b", "ann/x", "bob/x", "j/1", "j/2", "$SYS/x"];
 const FILTERS: [&str; 10] = ["a", "a/b", "a/+", "a/#", "+/+", "#", "b", "+", "ann/#", "j/1"];
-const SHARED_FILTERS: [&str; 4] = ["$share/g/j/+", "$share/g/j/1", "$share/h/j/#", "$share/h/a/b"];
+const SHARED_FILTERS: [&str; 8] = [
+    "$share/g/j/+",
+    "$share/g/j/1",
+    "$share/g/j/2",
+    "$share/h/j/#",
+    "$share/h/j/1",
+    "$share/i/j/1",
+    "$share/i/j/2",
+    "$share/h/a/b",
+];
 const BAD_FILTERS: [&str; 3] = ["a/#/b", "a+", "$share/g"];
 
 /// What the clients of one run like to do: runs that differ find more than runs that are all alike.
 pub struct Manners {
+    topics: Vec<&'static str>,
     filters: Vec<&'static str>,
     shared_filters: Vec<&'static str>,
     /// Subscriptions that are shared, in percent.
@@ -38,8 +48,9 @@ impl Manners {
             let most = random.between(1, of.len());
             (0..most).map(|_| random.pick(of)).collect()
         };
-        let (filters, shared_filters) = (some(&FILTERS), some(&SHARED_FILTERS));
+        let (topics, filters, shared_filters) = (some(&TOPICS), some(&FILTERS), some(&SHARED_FILTERS));
         Self {
+            topics,
             filters,
             shared_filters,
             sharing: random.pick(&[0, 25, 60, 95]),
@@ -265,7 +276,7 @@ impl Client {
     }
 
     fn publish(&mut self, manners: &Manners, random: &mut Random, oracle: &mut Oracle) {
-        let topic = random.pick(&TOPICS);
+        let topic = random.pick(&manners.topics);
         let qos = any_qos(random);
         if qos > QoS::AtMostOnce && self.outgoing.len() >= self.quota {
             return;

@@ -6,7 +6,7 @@
 
 use crate::client::{Client, Manners, Phase};
 use crate::disk::Disk;
-use crate::network::{Network, Stage};
+use crate::network::{Network, Stage, Wire};
 use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::rules::Rules;
@@ -600,46 +600,40 @@ impl World {
             self.say_hello(at, connection, &hello);
             return true;
         }
-        let steps = [
-            Step::ToServer,
-            Step::ToClient,
-            Step::Authenticate,
-            Step::Mail,
-            Step::Commit,
-            Step::Tick,
-            Step::Notice,
-            Step::Written,
-            Step::ApplyPolicy,
-        ];
         if let Some(at) = (0..self.clients.len()).find(|&at| !self.clients[at].has_nothing_to_send()) {
             self.client_sends(at);
             return true;
         }
-        let is_quiet = self.is_quiet();
-        if !is_quiet {
-            let step = self.random.pick(&steps);
+        let ready = self.ready();
+        if !ready.is_empty() {
+            let step = self.random.pick(&ready);
             self.step(step);
         }
-        !is_quiet
+        !ready.is_empty()
+    }
+
+    /// What is under way, so that it can be finished.
+    fn ready(&self) -> Vec<Step> {
+        let now = self.now;
+        let is_any = |is_so: fn(&Wire) -> bool| self.network.wires.values().any(is_so);
+        let is_due = |shard: &Shard| shard.next_deadline().is_some_and(|deadline| deadline <= now);
+        let lacks_a_policy = |shard| self.oracle.next_rules_for(shard).is_some();
+        let steps = [
+            (Step::ToServer, is_any(Wire::can_move_to_server)),
+            (Step::ToClient, is_any(Wire::can_move_to_client)),
+            (Step::Authenticate, is_any(|wire| matches!(wire.stage, Stage::Authenticating(_)))),
+            (Step::Notice, is_any(|wire| wire.ends_for_server() || wire.ends_for_client())),
+            (Step::Written, is_any(|wire| wire.owes_written && wire.len_to_client() == 0 && wire.shard().is_some())),
+            (Step::Mail, !self.network.mailboxes().is_empty()),
+            (Step::Commit, !self.disk.waiting().is_empty()),
+            (Step::Tick, self.shards.iter().any(is_due)),
+            (Step::ApplyPolicy, (0..self.plan.shards).any(lacks_a_policy)),
+        ];
+        steps.into_iter().filter(|(_, is_ready)| *is_ready).map(|(step, _)| step).collect()
     }
 
     fn is_quiet(&self) -> bool {
-        let now = self.now;
-        let is_busy = |wire: &crate::network::Wire| {
-            wire.can_move_to_server()
-                || wire.can_move_to_client()
-                || wire.ends_for_server()
-                || wire.ends_for_client()
-                || matches!(wire.stage, Stage::Authenticating(_))
-                || (wire.owes_written && wire.shard().is_some())
-        };
-        let is_due = |shard: &Shard| shard.next_deadline().is_some_and(|deadline| deadline <= now);
-        self.network.which(is_busy).is_empty()
-            && self.network.mailboxes().is_empty()
-            && self.disk.waiting().is_empty()
-            && !self.shards.iter().any(is_due)
-            && (0..self.plan.shards).all(|shard| self.oracle.next_rules_for(shard).is_none())
-            && self.clients.iter().all(Client::has_nothing_to_send)
+        self.ready().is_empty() && self.clients.iter().all(Client::has_nothing_to_send)
     }
 
     /// A fresh subscriber on every shard is sent all retained messages, and the disk has the same.
@@ -735,8 +729,8 @@ impl World {
             if self.is_broken() || self.is_quiet() {
                 break;
             }
-            let steps = [Step::ToServer, Step::Authenticate, Step::Mail, Step::Commit, Step::Tick, Step::Notice];
-            let step = self.random.pick(&steps);
+            let ready = self.ready();
+            let step = self.random.pick(&ready);
             self.step(step);
         }
         self.check_nothing_is_left();
