@@ -15,7 +15,7 @@ use deliveries::{Owed, Session};
 use retained::Kept;
 use securemq::broker::{
     AuditEvent, CommitId, CommitOutcome, ConnectionId, Effect, EventKind, Message, PeerFrame, Permission, Reason,
-    SessionKey, StoreOp, Timestamp, partition_of_session, shard_of_partition,
+    SessionKey, StoreOp, Ticket, Timestamp, partition_of_session, shard_of_partition,
 };
 use securemq::protocol::{Packet, ProtocolVersion, Publish, QoS, SubscribeRequest};
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub struct Oracle {
     mail: BTreeMap<(u16, u16), (u64, u64)>,
     /// What was retained, in the order of its publication.
     kept: Vec<Kept>,
+    /// What must have been handled before a shard may confirm that a session joined its group.
+    joins: BTreeMap<(u16, Ticket), answers::Barrier>,
     current: Current,
     /// Topics of wills that this input must bring out or refuse.
     wills_due: Vec<String>,
@@ -85,6 +87,7 @@ enum Current {
     Publish { connection: ConnectionId, number: u64 },
     Subscribe { connection: ConnectionId, requests: Vec<SubscribeRequest> },
     Unsubscribe { connection: ConnectionId },
+    Join { from: u16, owner: u16, ticket: Ticket },
 }
 
 impl Oracle {
@@ -101,6 +104,7 @@ impl Oracle {
             owed: Vec::new(),
             mail: BTreeMap::new(),
             kept: Vec::new(),
+            joins: BTreeMap::new(),
             current: Current::Other,
             wills_due: Vec::new(),
             broken: None,
@@ -264,8 +268,12 @@ impl Oracle {
 
     pub fn frame_arrives(&mut self, from: u16, to: u16, frame: &PeerFrame) {
         self.mail.entry((from, to)).or_default().1 += 1;
-        if let PeerFrame::Published { retained: Some(version), .. } = frame {
-            self.version_arrives(*version);
+        match frame {
+            PeerFrame::Published { retained: Some(version), .. } => self.version_arrives(*version),
+            PeerFrame::GroupJoined { ticket: Some(ticket), .. } => {
+                self.current = Current::Join { from, owner: to, ticket: *ticket };
+            }
+            _ => {}
         }
     }
 
@@ -298,8 +306,10 @@ impl Oracle {
             Effect::Record(event) => self.event_is_recorded(shard, event),
             Effect::Forward { peer, frame } => {
                 self.mail.entry((shard, peer.0)).or_default().0 += 1;
-                if let PeerFrame::Published { message, .. } = frame {
-                    self.will_is_seen(shard, number_in(message));
+                match frame {
+                    PeerFrame::Published { message, .. } => self.will_is_seen(shard, number_in(message)),
+                    PeerFrame::GroupJoined { ticket: Some(ticket), .. } => self.join_is_asked_for(*ticket),
+                    _ => {}
                 }
             }
         }
@@ -347,8 +357,10 @@ impl Oracle {
 
     /// The shard has done all it does about the input.
     pub fn ends(&mut self) {
-        if let Current::Subscribe { connection, .. } = self.current {
-            self.barrier_is_set(connection);
+        match self.current {
+            Current::Subscribe { connection, .. } => self.barrier_is_set(connection),
+            Current::Join { from, owner, ticket } => self.join_is_made(from, owner, ticket),
+            _ => {}
         }
         if let Some(topic) = self.wills_due.pop() {
             self.violation(&format!("the will for {topic} is neither published nor refused"));

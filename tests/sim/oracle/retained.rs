@@ -99,13 +99,12 @@ impl Oracle {
                 kept.number
             })
             .collect();
-        if outcome == CommitOutcome::Stored {
-            let is_taken_out = |kept: &&mut Kept| {
-                kept.taken_out.is_some_and(|(of, commit)| of == shard && commit <= up_to) && !kept.is_lost
-            };
+        for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
+            let taken_out = kept.taken_out.take_if(|(of, commit)| *of == shard && *commit <= up_to);
             // Even if it never was on disk, what it had replaced is not there any more.
-            self.kept.iter_mut().filter(is_taken_out).for_each(|kept| kept.is_on_disk = true);
-        } else {
+            kept.is_on_disk |= taken_out.is_some() && outcome == CommitOutcome::Stored;
+        }
+        if outcome == CommitOutcome::Failed {
             news.into_iter().for_each(|number| self.message(number).commit_failed = true);
         }
     }
@@ -127,6 +126,7 @@ impl Oracle {
         }
         self.messages.iter_mut().for_each(|known| known.is_taken = false);
         self.mail.clear();
+        self.joins.clear();
         let newest = self.rules.len() - 1;
         self.applied.iter_mut().for_each(|applied| *applied = newest);
         self.forget_connections();
