@@ -11,4 +11,5 @@ pub mod auth;
 pub mod audit;
 pub mod server;
 pub mod bridge;
+pub mod admin;
 pub mod cli;

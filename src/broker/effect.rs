@@ -1,8 +1,10 @@
 //! What the core wants done: sends, writes, records, and frames for other shards.
 
 use super::event::AuditEvent;
+use super::frame::{ChunkId, DurableId, Once};
 use super::message::{Message, SessionKey};
 use super::reason::Reason;
+use super::record::Record;
 use super::time::Timestamp;
 use crate::protocol::{Packet, PacketId, PublishView, QoS, ShareName, SubscriptionId, TopicFilter, TopicName};
 use std::collections::VecDeque;
@@ -129,6 +131,45 @@ pub enum StoreOp {
         /// Replaces older versions only.
         version: RetainedVersion,
     },
+    /// A durable session changed.
+    Journal(Record),
+    /// A durable session as it is after all changes before this one.
+    Checkpoint {
+        /// Which.
+        session: DurableId,
+        /// What makes it.
+        records: Vec<Record>,
+    },
+    /// A part of a queue leaves the memory.
+    Chunk {
+        /// Which.
+        chunk: ChunkId,
+        /// Its messages.
+        records: Arc<Vec<Record>>,
+    },
+    /// A part of a queue is no longer needed.
+    DropChunk(ChunkId),
+    /// A durable session is over; its checkpoint and chunks are no longer needed.
+    Forget(DurableId),
+    /// Changes of this shard before this one are no longer needed.
+    Cut {
+        /// The first that is.
+        before: CommitId,
+    },
+}
+
+impl StoreOp {
+    /// Roughly what it takes, in bytes: what a frame in the making is bounded by.
+    pub fn size(&self) -> usize {
+        let content = match self {
+            Self::Retain { message, .. } => message.size(),
+            Self::Journal(record) => record.size(),
+            Self::Checkpoint { records, .. } => records.iter().map(Record::size).sum(),
+            Self::Chunk { records, .. } => records.iter().map(Record::size).sum(),
+            Self::Unretain { .. } | Self::DropChunk(_) | Self::Forget(_) | Self::Cut { .. } => 0,
+        };
+        std::mem::size_of::<Self>().saturating_add(content)
+    }
 }
 
 /// What one shard tells another. Frames from one shard arrive in order.
@@ -157,6 +198,8 @@ pub enum PeerFrame {
         route: bool,
         /// Set if it replaces (or, with an empty payload, clears) the retained message of its topic.
         retained: Option<RetainedVersion>,
+        /// Set if it must not be taken twice.
+        once: Option<Once>,
         /// To be settled once this shard has taken it.
         ticket: Option<Ticket>,
     },
@@ -186,6 +229,10 @@ pub enum PeerFrame {
         member: SessionRef,
         /// The message.
         message: Arc<Message>,
+        /// Set if it must not be taken twice.
+        once: Option<Once>,
+        /// To be settled once the member has taken it.
+        ticket: Option<Ticket>,
     },
     /// The member that was chosen takes part no more, which was said before this: the group has to choose another.
     GroupRefused {
@@ -193,6 +240,22 @@ pub enum PeerFrame {
         group: GroupKey,
         /// The message.
         message: Arc<Message>,
+        /// Set if it must not be taken twice.
+        once: Option<Once>,
+        /// What was to be settled; it still waits.
+        ticket: Option<Ticket>,
+    },
+    /// A message is released: its identifier may mean another from when this is settled.
+    Released {
+        /// Which.
+        once: Once,
+        /// To be settled once this shard has forgotten it.
+        ticket: Ticket,
+    },
+    /// A durable session is over; nothing that it published comes again.
+    PublisherGone {
+        /// Which.
+        publisher: DurableId,
     },
     /// What the ticket stood for has happened on the sending shard.
     Settled {
@@ -211,7 +274,12 @@ impl PeerFrame {
             | Self::GroupDelivery { message, .. }
             | Self::GroupRefused { message, .. } => message.size(),
             Self::InterestAdded { filter } | Self::InterestRemoved { filter } => filter.as_str().len(),
-            Self::Barrier { .. } | Self::GroupJoined { .. } | Self::GroupLeft { .. } | Self::Settled { .. } => 0,
+            Self::Barrier { .. }
+            | Self::GroupJoined { .. }
+            | Self::GroupLeft { .. }
+            | Self::Released { .. }
+            | Self::PublisherGone { .. }
+            | Self::Settled { .. } => 0,
         };
         std::mem::size_of::<Self>().saturating_add(message)
     }
@@ -257,6 +325,8 @@ pub enum Effect {
         /// What.
         op: StoreOp,
     },
+    /// Read a part of a queue back; it comes in `Input::ChunkLoaded`.
+    Load(ChunkId),
     /// Remember this event.
     Record(Box<AuditEvent>),
     /// Tell another shard.

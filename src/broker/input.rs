@@ -3,8 +3,11 @@
 use super::access::{Policy, Principal};
 use super::address::Address;
 use super::effect::{CommitId, CommitOutcome, ConnectionId, PeerFrame, RetainedVersion, ShardId};
+use super::frame::ChunkId;
 use super::message::Message;
 use super::reason::Reason;
+use super::record::Record;
+use super::time::Timestamp;
 use crate::protocol::{ClientId, Connect, Packet, Violation};
 use std::sync::Arc;
 
@@ -78,6 +81,26 @@ pub enum Input {
         message: Arc<Message>,
         /// Which of several of its topic.
         version: RetainedVersion,
+    },
+    /// A durable session as its checkpoint has it, while the shard is being started.
+    Checkpointed(Vec<Record>),
+    /// A change that came after the checkpoint, while the shard is being started.
+    Replayed(Record),
+    /// All sessions are back.
+    Recovered {
+        /// When the last broker was heard of, on this broker's clock: its connections ended then.
+        went_down: Timestamp,
+        /// The number of this run of the broker; it grows with every start.
+        run: u64,
+    },
+    /// What was written down so far is about to be stored as one frame.
+    FrameEnds,
+    /// A part of a queue was read back from the store.
+    ChunkLoaded {
+        /// Which.
+        chunk: ChunkId,
+        /// Its messages, or `None` if it cannot be read.
+        records: Option<Vec<Record>>,
     },
     /// Users, roles or rules changed.
     PolicyChanged(Arc<Policy>),

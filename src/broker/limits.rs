@@ -41,6 +41,9 @@ impl Limits {
     /// must not hold the memory of all others.
     pub const QUEUED_QOS0_BYTES: usize = 1 << 20;
 
+    /// Bytes queued for a session that ends with its connection: its queue cannot leave the memory.
+    pub const QUEUED_IN_MEMORY_BYTES: usize = 16 << 20;
+
     /// Acknowledgements of one session that wait for something, those of new messages not counted: the receive maximum
     /// bounds them. Beyond: 0x97 and the connection ends of a client that asks on without waiting for answers.
     pub const MAX_HELD_ACKS: usize = 4096;
@@ -60,8 +63,8 @@ impl Default for Limits {
             max_keep_alive: 0,
             max_session_expiry: 7 * 24 * 3600,
             max_sessions: 1_000_000,
-            max_queued_messages: 10_000,
-            max_queued_bytes: 16 << 20,
+            max_queued_messages: 1_000_000,
+            max_queued_bytes: 1 << 30,
             max_subscriptions: 100_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: 1 << 30,

@@ -10,6 +10,9 @@ mod access;
 mod message;
 mod event;
 mod subscription;
+mod frame;
+mod record;
+mod record_bytes;
 mod effect;
 mod arena;
 mod routing;
@@ -29,10 +32,14 @@ pub use effect::{
     RetainedVersion, SessionRef, ShardId, StoreOp, Ticket, partition_of_session, shard_of_partition,
 };
 pub use event::{Action, AuditEvent, EventKind, Who};
+pub use frame::{ChunkId, DurableId, Frame, FrameNumber, Once};
 pub use input::{Connecting, Input};
 pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};
 pub use reason::Reason;
-pub use shard::Shard;
+pub use record::{ClockReading, KeptStage, KeptWill, Receiver, Record, RecordProblem};
+pub use shard::{
+    ClientDetail, ClientQuery, ClientView, LiveView, Loss, Presence, RetainedQuery, Shard, ShardReport, WillView,
+};
 pub use subscription::SubscriptionOptions;
 pub use time::Timestamp;

@@ -1,9 +1,10 @@
 //! `securemq acl`: the rules of who may publish and subscribe where.
 
-use super::administration::{existing_database, record, rule_in_words};
+use super::administration::{existing_database, record};
 use super::context::Context;
 use super::error::CliError;
 use super::output::Format;
+use crate::admin::rule_in_words;
 use crate::broker::{
     Permission, Principal, Reason, Rights, RoleName, Rule, RuleEffect, RuleId, Subject, TopicPattern, UserName, Verdict,
 };

@@ -5,8 +5,11 @@ use super::cert::CertCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
 use super::logs::LogsCommand;
+use super::publish::PublishCommand;
 use super::serve::ServeCommand;
+use super::subscribe::SubscribeCommand;
 use super::user::UserCommand;
+use super::web::WebCommand;
 use crate::config::ListenUrl;
 use clap::{Parser, Subcommand};
 
@@ -28,6 +31,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run the broker
     Serve(ServeCommand),
+    /// Open the administration in a browser
+    Web(WebCommand),
     /// Add, change, list and remove users
     User(UserCommand),
     /// Add, list, remove and try out the rules of access
@@ -36,6 +41,12 @@ pub enum Command {
     Logs(LogsCommand),
     /// Make and list certificates: the authority's, the broker's and those of clients
     Cert(CertCommand),
+    /// Publish messages
+    #[command(name = "pub", alias = "publish")]
+    Publish(PublishCommand),
+    /// Print messages as they come
+    #[command(name = "sub", alias = "subscribe")]
+    Subscribe(SubscribeCommand),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -45,8 +56,9 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
-            Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
+            Self::Web(_) | Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
+            Self::Publish(_) | Self::Subscribe(_) => &[],
         }
     }
 }

@@ -5,7 +5,10 @@ use super::error::CliError;
 use crate::config::KeySettings;
 use crate::store::{Database, MasterKey, PrivateFile, Salt, StoreError, create_private_folder};
 use secrecy::SecretString;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// The variable that may hold the master key.
 const KEY_VARIABLE: &str = "SECUREMQ_MASTER_KEY";
@@ -50,7 +53,7 @@ fn handed_over() -> Result<Option<MasterKey>, CliError> {
     if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") {
         let path = Path::new(&folder).join(KEY_CREDENTIAL);
         if path.exists() {
-            return Ok(Some(MasterKey::parse(&read_secret(&path)?)?));
+            return Ok(Some(MasterKey::parse(&read_credential(&path)?)?));
         }
     }
     Ok(None)
@@ -102,8 +105,24 @@ fn key_file(folder: &Path) -> PathBuf {
 }
 
 fn read_secret(path: &Path) -> Result<SecretString, CliError> {
-    let bytes = PrivateFile::read(path, SECRET_LIMIT)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| {
+    secret_text(path, &PrivateFile::read(path, SECRET_LIMIT)?)
+}
+
+/// systemd keeps its folder of credentials for the service alone. The file may belong to root there and be opened to
+/// this user by an access list, which reads as mode 0440: the rules of [`PrivateFile`] are not for it.
+fn read_credential(path: &Path) -> Result<SecretString, CliError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    File::open(path).and_then(|file| file.take(SECRET_LIMIT).read_to_end(&mut bytes)).map_err(|error| {
+        CliError::failed(
+            format_args!("the credential {} cannot be read: {error}", path.display()),
+            format_args!("hand it over with LoadCredential={KEY_CREDENTIAL}:FILE in the unit of the service"),
+        )
+    })?;
+    secret_text(path, &bytes)
+}
+
+fn secret_text(path: &Path, bytes: &[u8]) -> Result<SecretString, CliError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| {
         CliError::failed(format_args!("{} is not UTF-8 text", path.display()), "write the secret as plain text")
     })?;
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
+use tracing_subscriber::EnvFilter;
 
 /// What standard output is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,12 +98,14 @@ impl Output {
         }
     }
 
-    /// The payload of a message and a line break: as it is for programs, with control characters shown on a terminal.
-    pub fn payload(&self, payload: &[u8]) -> Result<(), CliError> {
+    /// A message on a line: its topic, if wanted, and its payload. For programs the payload is as it is; on a terminal
+    /// its control characters are shown. A topic never breaks the line.
+    pub fn message(&self, topic: Option<&str>, payload: &[u8]) -> Result<(), CliError> {
+        let topic = topic.map_or_else(String::new, |topic| format!("{} ", Visible(topic)));
         if self.is_terminal {
-            return self.write(format!("{}\n", Visible(&String::from_utf8_lossy(payload))).as_bytes());
+            return self.write(format!("{topic}{}\n", Visible(&String::from_utf8_lossy(payload))).as_bytes());
         }
-        self.write(&[payload, b"\n"].concat())
+        self.write(&[topic.as_bytes(), payload, b"\n"].concat())
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), CliError> {
@@ -115,6 +118,17 @@ impl Output {
             ),
         })
     }
+}
+
+/// What developers want to know goes to standard error; `SECUREMQ_TRACE=debug` asks for more.
+pub fn start_tracing() {
+    let filter = EnvFilter::try_from_env("SECUREMQ_TRACE").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // A second start in one process, as in tests, keeps the first.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
 }
 
 /// Columns two spaces apart, headings in capitals, no lines drawn: easy on the eye and on `grep`.

@@ -42,10 +42,13 @@ fn run(arguments: Arguments) -> Result<(), CliError> {
 async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Serve(command) => command.run(context).await,
+        Command::Web(command) => command.run(context).await,
         Command::User(command) => command.run(context).await,
         Command::Acl(command) => command.run(context).await,
         Command::Logs(command) => command.run(context).await,
         Command::Cert(command) => command.run(context).await,
+        Command::Publish(command) => command.run(context).await,
+        Command::Subscribe(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
     }
 }

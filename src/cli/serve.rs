@@ -1,19 +1,19 @@
 //! `securemq serve`: puts the program together, says what it made, and runs until it is told to stop.
 
+use super::console::Console;
 use super::context::Context;
 use super::database::{Opened, open};
 use super::error::CliError;
+use super::output::start_tracing;
+use super::signals::Signals;
 use crate::auth::{Made, PasswordCost, Prepared, TlsFolder, generate_password, hash_password, prepare};
 use crate::broker::{RoleName, UserName};
-use crate::config::ListenUrl;
+use crate::config::{ListenUrl, WebSettings};
 use crate::server::Broker;
 use crate::store::{Database, StoredUser, UnixMillis};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use std::io::IsTerminal;
 use std::time::SystemTime;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Run the broker
 #[derive(Debug, Args)]
@@ -28,6 +28,9 @@ pub struct ServeCommand {
     /// Listen here instead of where the configuration says; may be repeated [mqtts://0.0.0.0:8883, mqtt://…, ws://…/mqtt, wss://…/mqtt]
     #[arg(long, value_name = "URL")]
     listen: Vec<ListenUrl>,
+    /// Open the web pages on this port of this machine, too; 0 is any free one
+    #[arg(long, value_name = "PORT")]
+    web_port: Option<u16>,
 }
 
 /// The first account of a new database, whose password was made for it.
@@ -42,6 +45,15 @@ impl ServeCommand {
         &self.listen
     }
 
+    /// Where the web pages are to be, if they are wanted.
+    fn web(&self, context: &Context) -> Option<WebSettings> {
+        let configured = &context.config.web;
+        match self.web_port {
+            Some(port) => Some(WebSettings { port, ..configured.clone() }),
+            None => configured.is_enabled.then(|| configured.clone()),
+        }
+    }
+
     /// Runs the broker until a signal ends it.
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         start_tracing();
@@ -50,39 +62,51 @@ impl ServeCommand {
         for warning in context.config.warnings() {
             output.warning(warning);
         }
+        // Whatever is made is said at once, because what follows may fail, and the next start only finds it.
         let opened = open(context).await?;
-        let admin = first_admin(&opened.database).await?;
+        say_which_database_was_made(context, &opened)?;
         let tls = TlsFolder::of(context.data_dir());
         let prepared = prepare(&tls, SystemTime::now())?;
-        say_what_was_made(context, &opened, &prepared, &tls)?;
+        say_which_certificates_were_made(context, &prepared, &tls)?;
+        let admin = first_admin(&opened.database).await?;
+        if let Some(FirstAdmin { name, password }) = &admin {
+            let password = password.expose_secret();
+            output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
+        }
 
-        let broker = Broker::start(&context.config, opened.database, &tls, VERSION).await?;
+        // Before it starts, so that none ends it half made.
+        let signals = Signals::listen()?;
+        let broker = Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await?;
         output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
         for listener in broker.listeners() {
             output.line(format_args!("listening on {}", listener.url))?;
         }
+        if let Some((places, wanted)) = broker.fewer_connections() {
+            output.warning(format_args!(
+                "{places} connections instead of {wanted} (limits.max_connections): the limit of open files allows no \
+                 more; raise it with `ulimit -n` or LimitNOFILE= in the systemd unit"
+            ));
+        }
+        let console = Console::beside(context, &broker, opened.database, self.web(context).as_ref()).await;
+        let console = match console {
+            Ok(console) => console,
+            Err(error) => {
+                broker.stop().await;
+                return Err(error);
+            }
+        };
         if let Some(admin) = &admin {
             say_how_to_begin(context, &broker, admin, &tls)?;
         }
-        serve_until_signalled(context, &broker).await?;
+        serve_until_signalled(context, &broker, &console, signals).await?;
         output.line("stopping: clients are told, everything is committed")?;
+        console.close().await;
         broker.stop().await;
         output.line("stopped")
     }
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// What developers want to know goes to standard error; `SECUREMQ_TRACE=debug` asks for more.
-fn start_tracing() {
-    let filter = EnvFilter::try_from_env("SECUREMQ_TRACE").unwrap_or_else(|_| EnvFilter::new("warn"));
-    // A second start in one process, as in tests, keeps the first.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
-}
 
 /// The account `admin` with a password of its own, if there is no account yet.
 async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError> {
@@ -108,7 +132,7 @@ async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError
     Ok(Some(FirstAdmin { name, password }))
 }
 
-fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tls: &TlsFolder) -> Result<(), CliError> {
+fn say_which_database_was_made(context: &Context, opened: &Opened) -> Result<(), CliError> {
     let output = &context.output;
     if let Some(path) = &opened.new_key {
         output.line(format_args!("made the master key {} - keep a copy elsewhere", path.display()))?;
@@ -117,6 +141,11 @@ fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tl
         let path = opened.database.path();
         output.line(format_args!("made the sealed database {} with roles Admin, Teacher, Student", path.display()))?;
     }
+    Ok(())
+}
+
+fn say_which_certificates_were_made(context: &Context, prepared: &Prepared, tls: &TlsFolder) -> Result<(), CliError> {
+    let output = &context.output;
     if prepared.ca == Made::Created {
         output.line(format_args!("made the certificate authority {}", tls.ca_certificate().display()))?;
     }
@@ -134,11 +163,10 @@ fn say_what_was_made(context: &Context, opened: &Opened, prepared: &Prepared, tl
     }
 }
 
-/// Three lines to copy, and the password that is never shown again.
+/// Three lines to copy.
 fn say_how_to_begin(context: &Context, broker: &Broker, admin: &FirstAdmin, tls: &TlsFolder) -> Result<(), CliError> {
     let output = &context.output;
     let (name, password) = (&admin.name, admin.password.expose_secret());
-    output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
     let Some(port) =
         broker.listeners().iter().map(|l| &l.url).find(|url| url.transport.is_secure()).map(|url| url.port)
     else {
@@ -147,37 +175,34 @@ fn say_how_to_begin(context: &Context, broker: &Broker, admin: &FirstAdmin, tls:
     let ca = tls.ca_certificate();
     let ca = ca.display();
     let data = context.data_dir().display();
+    let securemq = this_program();
     output.line("try it, in two other terminals (the password is asked for):")?;
-    output.line(format_args!("  securemq sub --data-dir {data} --port {port} --user {name} --topic 'school/#'"))?;
+    output.line(format_args!("  {securemq} sub --data-dir {data} --port {port} --user {name} --topic 'school/#'"))?;
     output.line(format_args!(
-        "  securemq pub --data-dir {data} --port {port} --user {name} --topic school/hello --message 'good morning'"
+        "  {securemq} pub --data-dir {data} --port {port} --user {name} --topic school/hello --message 'good morning'"
     ))?;
     output.line(format_args!(
         "  mosquitto_sub --cafile {ca} -h localhost -p {port} -u {name} -P '{password}' -t 'school/#'"
     ))
 }
 
+/// How to call this program again: by its path, if that is how it was called.
+fn this_program() -> String {
+    std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "securemq".to_owned())
+}
+
 /// Waits for the signal to stop; on SIGHUP the certificates are read again.
-async fn serve_until_signalled(context: &Context, broker: &Broker) -> Result<(), CliError> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| {
-            CliError::failed(
-                format_args!("signals cannot be received: {error}"),
-                "raise the limit of open files (`ulimit -n`) or end other processes",
-            )
-        })
-    };
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hang_up = listen(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = hang_up.recv() => match broker.reload_certificates() {
-                Ok(()) => context.output.line("the certificate files were read again")?,
-                Err(error) => context.output.warning(format_args!("certificates stay as they were: {error}")),
-            },
+async fn serve_until_signalled(
+    context: &Context,
+    broker: &Broker,
+    console: &Console,
+    mut signals: Signals,
+) -> Result<(), CliError> {
+    while signals.next().await.is_reload() {
+        match broker.reload_certificates().and_then(|()| console.reload_certificates()) {
+            Ok(()) => context.output.line("the certificate files were read again")?,
+            Err(error) => context.output.warning(format_args!("certificates stay as they were: {error}")),
         }
     }
+    Ok(())
 }

@@ -1,10 +1,11 @@
 //! `securemq user`: the accounts that clients log in with.
 
-use super::administration::{existing_database, record, rule_in_words};
+use super::administration::{existing_database, record};
 use super::context::Context;
 use super::database::open;
 use super::error::CliError;
 use super::output::Format;
+use crate::admin::rule_in_words;
 use crate::audit::time;
 use crate::auth::{PasswordCost, generate_password, hash_password};
 use crate::broker::{RoleName, Subject, UserName};
@@ -180,7 +181,7 @@ async fn list(context: &Context, database: &Database) -> Result<(), CliError> {
             user.role.clone(),
             yes(user.enabled),
             yes(user.has_password),
-            yes(user.certificate.is_some()),
+            if user.certificate.is_some() { "pinned" } else { "any" }.to_owned(),
             user.changed.clone(),
         ]
     })

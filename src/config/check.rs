@@ -5,7 +5,7 @@ use super::problem::{ConfigProblem, ProblemKind};
 use super::reader::Reader;
 use super::settings::{
     AuthSettings, CertificateUser, Config, Durability, KeySettings, LimitSettings, LogSettings, StoreSettings,
-    TlsSettings, TlsVersion,
+    TlsSettings, TlsVersion, WebSettings,
 };
 use super::source::Setting;
 use super::tree::Table;
@@ -25,6 +25,7 @@ pub(super) fn check(written: Table) -> (Config, Vec<Setting>, Vec<ConfigProblem>
         log: log(&mut reader),
         key: key(&mut reader),
         store: store(&mut reader),
+        web: web(&mut reader),
     };
     let (settings, problems) = reader.finish();
     (config, settings, problems)
@@ -206,6 +207,16 @@ fn store(reader: &mut Reader) -> StoreSettings {
     let default = StoreSettings::default();
     StoreSettings {
         durability: reader.choice("store.durability", Durability::name, &Durability::ALL, default.durability),
+    }
+}
+
+fn web(reader: &mut Reader) -> WebSettings {
+    let default = WebSettings::default();
+    WebSettings {
+        is_enabled: reader.flag("web.enabled", default.is_enabled),
+        listen: reader.address("web.listen", default.listen),
+        port: reader.number("web.port", 0..=u16::MAX, default.port),
+        plain: reader.flag("web.plain", default.plain),
     }
 }
 

@@ -85,7 +85,8 @@ pub enum Transport {
 }
 
 impl Transport {
-    const ALL: [Self; 4] = [Self::Tcp, Self::Tls, Self::WebSocket, Self::SecureWebSocket];
+    /// Every transport.
+    pub const ALL: [Self; 4] = [Self::Tcp, Self::Tls, Self::WebSocket, Self::SecureWebSocket];
 
     /// The word before `://`.
     pub fn scheme(self) -> &'static str {
@@ -219,7 +220,7 @@ impl FromStr for ListenUrl {
 }
 
 /// `[::1]:8883` into `[::1]` and `8883`; a colon inside the brackets is none of ours.
-fn split_port(authority: &str) -> (&str, Option<&str>) {
+pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
@@ -227,7 +228,7 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 }
 
 /// Digits only: `u16::from_str` would also take `+1883`.
-fn port_number(digits: &str) -> Option<u16> {
+pub(super) fn port_number(digits: &str) -> Option<u16> {
     digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
@@ -245,7 +246,7 @@ fn parse_host(host: &str, transport: Transport) -> Result<Host, InvalidListenUrl
     address.map(Host::Address).map_err(|_| InvalidListenUrl::Host(host.to_owned()))
 }
 
-fn parse_path(path: &str, transport: Transport) -> Result<String, InvalidListenUrl> {
+pub(super) fn parse_path(path: &str, transport: Transport) -> Result<String, InvalidListenUrl> {
     match (transport.is_websocket(), path) {
         (true, "" | "/") => Ok(ListenUrl::USUAL_PATH.to_owned()),
         (true, path) => Ok(path.to_owned()),

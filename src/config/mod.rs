@@ -5,6 +5,7 @@
 
 mod secret;
 mod listener;
+mod server_url;
 mod settings;
 mod source;
 mod problem;
@@ -19,8 +20,9 @@ pub use listener::{Authentication, CertificateFiles, Host, InvalidListenUrl, Lis
 pub use load::{DATA_DIR_VARIABLE, Flags, Loaded, load};
 pub use problem::{ConfigError, ConfigProblem, ProblemKind, Wanted};
 pub use secret::Secret;
+pub use server_url::{InvalidServerUrl, ServerHost, ServerUrl};
 pub use settings::{
     AuthSettings, CertificateUser, Config, Durability, KeySettings, LimitSettings, LogSettings, StoreSettings,
-    TlsSettings, TlsVersion, Warning,
+    TlsSettings, TlsVersion, Warning, WebSettings,
 };
 pub use source::{Setting, Source, VARIABLE_PREFIX};

@@ -142,6 +142,8 @@ pub enum Wanted {
     Text,
     /// A path that is not empty.
     Path,
+    /// An IP address.
+    Address,
     /// One of these words.
     OneOf(Vec<&'static str>),
     /// A table: the name is that of a group, not of an option.
@@ -159,6 +161,7 @@ impl fmt::Display for Wanted {
             Self::Flag => f.write_str("true or false"),
             Self::Text => f.write_str("a string in quotes"),
             Self::Path => f.write_str("the path of a file or folder"),
+            Self::Address => f.write_str("an IP address, as \"127.0.0.1\" or \"0.0.0.0\""),
             Self::OneOf(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
                 write!(f, "one of {}", words.join(", "))

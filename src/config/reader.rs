@@ -7,6 +7,7 @@ use super::source::{Setting, Source};
 use super::tree::{Entry, Table, Value};
 use crate::broker::RoleName;
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -121,6 +122,12 @@ impl Reader {
             "" => Ok(None),
             name => RoleName::new(name).map(Some).map_err(ProblemKind::Role),
         })
+    }
+
+    /// An IP address of this machine.
+    pub(super) fn address(&mut self, key: &str, default: IpAddr) -> IpAddr {
+        let show = |address: &IpAddr| address.to_string().into();
+        self.draw(key, default, show, |entry| text_of(entry)?.parse().map_err(|_| not(entry, Wanted::Address)))
     }
 
     /// A text that `parse` understands; nothing if it does not, for there is no saying then what was meant.

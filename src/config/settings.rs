@@ -2,6 +2,7 @@
 
 use super::listener::{CertificateFiles, ListenUrl, Listener};
 use crate::broker::RoleName;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Config {
     pub key: KeySettings,
     /// The database.
     pub store: StoreSettings,
+    /// The web pages.
+    pub web: WebSettings,
 }
 
 impl Default for Config {
@@ -41,6 +44,7 @@ impl Default for Config {
             log: LogSettings::default(),
             key: KeySettings::default(),
             store: StoreSettings::default(),
+            web: WebSettings::default(),
         }
     }
 }
@@ -53,6 +57,9 @@ impl Config {
             .filter(|url| !url.transport.is_secure() && !url.is_loopback())
             .map(|url| Warning::PlaintextListener(url.clone()))
             .collect();
+        if self.web.is_enabled && self.web.is_readable_on_the_way() {
+            warnings.push(self.web.warning());
+        }
         warnings.extend(self.auth.anonymous_role.clone().map(Warning::AnonymousClients));
         warnings
     }
@@ -64,6 +71,9 @@ pub enum Warning {
     /// Passwords and messages cross a network unencrypted.
     #[error("{0} is not encrypted and other machines can reach it: whoever is on the way reads passwords and messages")]
     PlaintextListener(ListenUrl),
+    /// Passwords cross a network unencrypted.
+    #[error("the web pages on {0} are not encrypted (web.plain): whoever is on the way reads every password")]
+    PlaintextPages(SocketAddr),
     /// Clients without credentials are admitted.
     #[error("clients without credentials are admitted with the role {0} (auth.anonymous_role)")]
     AnonymousClients(RoleName),
@@ -80,7 +90,7 @@ pub struct TlsSettings {
     pub certificate_user: CertificateUser,
     /// The oldest TLS version that clients may speak. Default [`TlsVersion::V1_2`].
     pub minimum_version: TlsVersion,
-    /// Revoked client certificates, PEM or DER, read again when it changes. Default: none.
+    /// Revoked client certificates, PEM or DER, read again on SIGHUP. Default: none.
     pub crl: Option<PathBuf>,
 }
 
@@ -191,9 +201,10 @@ pub struct LimitSettings {
     pub max_session_expiry: Duration,
     /// Sessions kept at a time, with and without their clients, 1 to 100,000,000. Default 1,000,000.
     pub max_sessions: usize,
-    /// Messages queued for one session, 0 to 100,000,000. Default 10,000.
+    /// Messages queued for one session, 0 to 100,000,000. Default 1,000,000.
     pub max_queued_messages: usize,
-    /// Bytes of the messages queued for one session, 0 to 1 TiB. Default 16 MiB.
+    /// Bytes of the messages queued for one session, 0 to 1 TiB: on disk for sessions that outlive their connection; of
+    /// others at most 16 MiB in memory. Default 1 GiB.
     pub max_queued_bytes: u64,
     /// Subscriptions of one session, 1 to 10,000,000. Default 100,000.
     pub max_subscriptions: usize,
@@ -221,8 +232,8 @@ impl Default for LimitSettings {
             max_keep_alive: Duration::from_secs(3_600),
             max_session_expiry: Duration::from_secs(7 * 24 * 3_600),
             max_sessions: 1_000_000,
-            max_queued_messages: 10_000,
-            max_queued_bytes: 16 * 1024 * 1024,
+            max_queued_messages: 1_000_000,
+            max_queued_bytes: 1024 * 1024 * 1024,
             max_subscriptions: 100_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: 256 * 1024 * 1024,
@@ -271,6 +282,42 @@ pub enum KeySettings {
 pub struct StoreSettings {
     /// What an acknowledgement promises. Default [`Durability::Commit`].
     pub durability: Durability,
+}
+
+/// The web pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSettings {
+    /// Whether `serve` hosts them; `securemq web` does in any case. Default false.
+    pub is_enabled: bool,
+    /// The address to listen on. Default 127.0.0.1; on any other they are served over TLS.
+    pub listen: IpAddr,
+    /// The port, 0 (any free one) to 65,535. Default 5000.
+    pub port: u16,
+    /// Whether they are served without TLS beyond this machine, too. Default false.
+    pub plain: bool,
+}
+
+impl Default for WebSettings {
+    fn default() -> Self {
+        Self { is_enabled: false, listen: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 5000, plain: false }
+    }
+}
+
+impl WebSettings {
+    /// Whether they need a certificate.
+    pub fn needs_tls(&self) -> bool {
+        !self.plain && !self.listen.to_canonical().is_loopback()
+    }
+
+    /// Whether somebody between the browser and this machine could read along.
+    pub fn is_readable_on_the_way(&self) -> bool {
+        self.plain && !self.listen.to_canonical().is_loopback()
+    }
+
+    /// What is said if it is.
+    pub fn warning(&self) -> Warning {
+        Warning::PlaintextPages(SocketAddr::new(self.listen, self.port))
+    }
 }
 
 /// What an acknowledgement promises about what it acknowledges.

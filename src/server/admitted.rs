@@ -2,9 +2,9 @@
 
 use super::transport::Transport;
 use crate::broker::{Address, Principal};
-use crate::protocol::{ClientId, Connect};
+use crate::protocol::{ClientId, Connect, Packet};
 use bytes::BytesMut;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// A client that has proved who it is, on its way to the worker that owns its session.
 pub struct Admitted {
@@ -25,5 +25,25 @@ pub struct Admitted {
     /// Whether nobody else can read the connection.
     pub is_encrypted: bool,
     /// Gives its place among the connections back when it ends.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// A client inside this process: whoever made it has proved who it is, and its packets cross no socket.
+pub struct Guest {
+    /// Its CONNECT packet.
+    pub connect: Connect,
+    /// Its client identifier.
+    pub client_id: ClientId,
+    /// Who it is.
+    pub principal: Principal,
+    /// Where the person or program behind it is.
+    pub address: Address,
+    /// Whether nobody else can read what it is sent on its way there.
+    pub is_encrypted: bool,
+    /// What it says.
+    pub says: mpsc::Receiver<Packet>,
+    /// What it is told.
+    pub hears: mpsc::Sender<Packet>,
+    /// Gives its place among the guests back when it ends.
     pub place: OwnedSemaphorePermit,
 }

@@ -1,6 +1,6 @@
 //! The one place where time comes from.
 
-use crate::broker::Timestamp;
+use crate::broker::{ClockReading, Timestamp};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A clock that never steps back, and what it shows on the wall.
@@ -21,6 +21,11 @@ impl Clock {
     /// The time.
     pub fn now(self) -> Timestamp {
         Timestamp::default().after(Self::HEAD_START).after(self.begin.elapsed())
+    }
+
+    /// Both clocks at this moment.
+    pub fn reading(self) -> ClockReading {
+        ClockReading { now: self.now(), wall_ms: unix_millis() }
     }
 
     /// How long it is until then.

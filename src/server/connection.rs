@@ -126,6 +126,7 @@ impl Connection {
         if self.partial.is_empty() {
             let mut chunk = self.world.read_buffer();
             let read = ready!(poll_read_buf(Pin::new(&mut self.transport), context, &mut *chunk))?;
+            self.world.count_bytes(read, 0);
             let bytes = chunk.split().freeze();
             drop(chunk);
             let rest = self.take_from(bytes);
@@ -135,6 +136,7 @@ impl Connection {
         let missing = self.missing();
         self.partial.reserve(missing.min(World::CHUNK));
         let read = ready!(poll_read_buf(Pin::new(&mut self.transport), context, &mut self.partial))?;
+        self.world.count_bytes(read, 0);
         if self.missing() == 0 {
             self.take_packets();
         }
@@ -184,6 +186,7 @@ impl Connection {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.world.count_bytes(0, written);
             buffer.advance(written);
             if buffer.is_empty() {
                 self.world.give_back(std::mem::take(&mut *buffer));
@@ -229,10 +232,13 @@ enum Progress {
 }
 
 /// Tells the shard that the connection is gone when it is dropped; a shard that knows already does not mind.
-struct Farewell {
-    id: ConnectionId,
-    world: Rc<World>,
-    reason: Cell<Reason>,
+pub struct Farewell {
+    /// Which.
+    pub id: ConnectionId,
+    /// Where.
+    pub world: Rc<World>,
+    /// Why it ended.
+    pub reason: Cell<Reason>,
 }
 
 impl Drop for Farewell {

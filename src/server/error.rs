@@ -3,7 +3,7 @@
 use super::transport::TlsSettingsError;
 use crate::auth::AuthError;
 use crate::broker::RoleName;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreFailure};
 use std::io;
 use std::net::SocketAddr;
 
@@ -38,6 +38,9 @@ pub enum ServerError {
     /// The configured role does not exist.
     #[error("auth.anonymous_role is {0}, and there is no such role")]
     NoSuchRole(RoleName),
+    /// The store does not take anything.
+    #[error("the store cannot be written: {0}")]
+    Begin(#[source] StoreFailure),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

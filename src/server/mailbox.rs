@@ -1,7 +1,7 @@
 //! How workers are told something: by each other, by the store and by whoever runs the broker.
 
-use super::admitted::Admitted;
-use crate::broker::{CommitId, CommitOutcome, PeerFrame, Policy, ShardId};
+use super::admitted::{Admitted, Guest};
+use crate::broker::{ChunkId, CommitId, CommitOutcome, Effects, PeerFrame, Policy, Record, Shard, ShardId, Timestamp};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,13 @@ pub enum Mail {
     },
     /// A connection whose session this worker owns.
     Admitted(Box<Admitted>),
+    /// A part of a queue was read back; `None` if it cannot be read.
+    Chunk {
+        /// Which.
+        chunk: ChunkId,
+        /// Its messages.
+        records: Option<Vec<Record>>,
+    },
     /// The store has dealt with all changes up to this one.
     Committed {
         /// The last of them.
@@ -32,8 +39,27 @@ pub enum Mail {
         /// Dropped once it does.
         applied: mpsc::Sender<Infallible>,
     },
+    /// Somebody wants to know something, or to have something done.
+    Ask(Question),
+    /// A client inside this process, whose session this worker owns.
+    Guest(Box<Guest>),
     /// The broker stops.
     ShutDown,
+}
+
+/// What is asked of a worker. It is called on the worker's thread, between two pieces of mail, so it must be quick.
+pub struct Question(pub Box<dyn FnOnce(Asked<'_>) + Send>);
+
+/// What a question is put to.
+pub struct Asked<'a> {
+    /// The shard of the worker.
+    pub shard: &'a mut Shard,
+    /// The time.
+    pub now: Timestamp,
+    /// What the shard wants done.
+    pub effects: &'a mut Effects,
+    /// Bytes that connections of the worker read and wrote since it began.
+    pub bytes: (u64, u64),
 }
 
 /// The mail of one worker. One wake-up serves everything that lies in it.

@@ -2,10 +2,12 @@
 
 use super::clock::Clock;
 use super::mailbox::{Mail, Mailbox};
+use super::metrics::Latencies;
 use crate::audit::JournalHandle;
-use crate::broker::{AuditEvent, CommitId, CommitOutcome, ShardId, StoreOp};
-use crate::store::{self, RetainedRecord, UnixMillis, WriterHandle};
+use crate::broker::{AuditEvent, ChunkId, CommitId, CommitOutcome, Frame, FrameNumber, Record, ShardId, StoreOp};
+use crate::store::{self, Database, RetainedRecord, UnixMillis, WriterHandle};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The mailboxes of all workers, by the number of their shard, and what they all write to.
 pub struct Post {
@@ -13,7 +15,11 @@ pub struct Post {
     pub mailboxes: Vec<Arc<Mailbox>>,
     writer: WriterHandle,
     journal: JournalHandle,
+    database: Database,
+    runtime: tokio::runtime::Handle,
+    run: u64,
     clock: Clock,
+    latencies: Arc<Latencies>,
 }
 
 /// What one shard wants stored after one turn.
@@ -27,9 +33,26 @@ pub struct StoreBatch {
 }
 
 impl Post {
-    /// Ways out for `shards` workers.
-    pub fn new(shards: u16, writer: WriterHandle, journal: JournalHandle, clock: Clock) -> Self {
-        Self { mailboxes: (0..shards).map(|_| Arc::default()).collect(), writer, journal, clock }
+    /// Ways out for `shards` workers in this run of the broker. What is read from the store is read on this runtime.
+    pub fn new(
+        shards: u16,
+        writer: WriterHandle,
+        journal: JournalHandle,
+        database: Database,
+        run: u64,
+        clock: Clock,
+    ) -> Self {
+        let mailboxes = (0..shards).map(|_| Arc::default()).collect();
+        Self {
+            mailboxes,
+            writer,
+            journal,
+            database,
+            runtime: tokio::runtime::Handle::current(),
+            run,
+            clock,
+            latencies: Arc::new(Latencies::new()),
+        }
     }
 
     /// Tells one worker something.
@@ -37,6 +60,11 @@ impl Post {
         if let Some(mailbox) = self.mailboxes.get(worker) {
             mailbox.send(mail);
         }
+    }
+
+    /// How long commits take.
+    pub fn latencies(&self) -> &Latencies {
+        &self.latencies
     }
 
     /// Whether a worker other than this has fallen behind.
@@ -50,27 +78,68 @@ impl Post {
         self.journal.record(event);
     }
 
-    /// Has changes stored; the shard is told what became of them.
+    /// Has the changes of a frame stored; the shard is told what became of them.
     pub fn store(&self, batch: StoreBatch) {
-        let ops = batch.changes.into_iter().map(|change| self.store_op(change)).collect();
         let Some(mailbox) = self.mailboxes.get(usize::from(batch.from.0)).map(Arc::clone) else { return };
         let commit = batch.commit;
+        let op = self.frame_of(batch);
+        let (latencies, begin) = (Arc::clone(&self.latencies), Instant::now());
         let done = Box::new(move |result: Result<(), store::StoreFailure>| {
+            latencies.count(begin.elapsed());
             let outcome = if result.is_ok() { CommitOutcome::Stored } else { CommitOutcome::Failed };
             mailbox.send(Mail::Committed { commit, outcome });
         });
-        self.writer.submit(store::Batch { ops, done });
+        self.writer.submit(store::Batch { ops: vec![op], done });
     }
 
-    /// The core's clock begins anew with every process, so what is stored expires by the wall clock.
-    fn store_op(&self, change: StoreOp) -> store::StoreOp {
-        match change {
-            StoreOp::Retain { message, version } => {
-                let expires = message.expires_at.map(|end| UnixMillis::from_millis(self.clock.wall_of(end)));
-                let message = (*message).clone();
-                store::StoreOp::Retain(RetainedRecord { version, expires, message })
+    /// Has a part of a queue read back; the shard is told.
+    pub fn load(&self, worker: ShardId, chunk: ChunkId) {
+        let Some(mailbox) = self.mailboxes.get(usize::from(worker.0)).map(Arc::clone) else { return };
+        let (database, clock) = (self.database.clone(), self.clock);
+        self.runtime.spawn(async move {
+            let records = match database.load_chunk(chunk).await {
+                Ok(bytes) => Record::decode_all(bytes, clock.reading()).map_err(|problem| problem.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = &records {
+                tracing::error!(%error, ?chunk, "a part of a queue cannot be read");
             }
-            StoreOp::Unretain { topic, version } => store::StoreOp::Unretain { topic, version },
+            mailbox.send(Mail::Chunk { chunk, records: records.ok() });
+        });
+    }
+
+    fn frame_of(&self, batch: StoreBatch) -> store::StoreOp {
+        let reading = self.clock.reading();
+        let mut frame = Frame { number: FrameNumber(batch.commit.0), ..Frame::default() };
+        let (mut records, mut retained) = (Vec::new(), Vec::new());
+        for change in batch.changes {
+            match change {
+                StoreOp::Journal(record) => records.push(record),
+                StoreOp::Checkpoint { session, records } => {
+                    frame.checkpoints.push((session, Record::encode_all(&records, reading)));
+                }
+                StoreOp::Chunk { chunk, records } => {
+                    frame.chunks.push((chunk, Record::encode_all(records.iter(), reading)));
+                }
+                StoreOp::DropChunk(chunk) => frame.dropped_chunks.push(chunk),
+                StoreOp::Forget(session) => frame.ended.push(session),
+                StoreOp::Cut { before } => {
+                    frame.cut_before = FrameNumber(before.0);
+                    // Sessions of earlier runs count as changed before the first change of this one.
+                    frame.is_past_covered = before > CommitId(0);
+                }
+                StoreOp::Retain { message, version } => {
+                    // The core's clock begins anew with every process, so what is stored expires by the wall clock.
+                    let expires = message.expires_at.map(|end| UnixMillis::from_millis(self.clock.wall_of(end)));
+                    let message = (*message).clone();
+                    retained.push(store::StoreOp::Retain(RetainedRecord { version, expires, message }));
+                }
+                StoreOp::Unretain { topic, version } => retained.push(store::StoreOp::Unretain { topic, version }),
+            }
         }
+        if !records.is_empty() {
+            frame.records = Record::encode_all(&records, reading);
+        }
+        store::StoreOp::Frame { run: self.run, shard: batch.from.0, frame, retained }
     }
 }

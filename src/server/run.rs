@@ -3,9 +3,11 @@
 use super::clock::Clock;
 use super::error::ServerError;
 use super::front::{Front, FrontDesk, Reception};
+use super::handle::Handle;
 use super::listener::BoundListener;
 use super::lock::FolderLock;
 use super::mailbox::Mail;
+use super::past::{Past, load_past};
 use super::post::Post;
 use super::transport::{
     Acceptor, Application, ClientCertificates, TlsFiles, TlsOptions, TlsSettings, TlsSettingsError,
@@ -16,13 +18,13 @@ use super::world::World;
 use crate::audit::{Journal, JournalSettings};
 use crate::auth::{Allowance, AuthSettings, Authenticator, IdentityField, Method, Rehash, TlsFolder};
 use crate::broker::{
-    AuditEvent, Effects, EventKind, Input, Limits, Message, Policy, RetainedVersion, Shard, ShardId, Who,
+    AuditEvent, Effects, EventKind, Input, Limits, Message, Policy, RetainedVersion, Shard, ShardId, Timestamp, Who,
 };
 use crate::config::{Authentication, CertificateUser, Config, Host, ListenUrl, Listener, Transport};
-use crate::store::{Database, Writer};
+use crate::store::{self, Database, Writer};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -33,8 +35,11 @@ pub struct Broker {
     writer: Writer,
     journal: Journal,
     post: Arc<Post>,
+    handle: Handle,
     tls: Vec<Arc<TlsSettings>>,
     open: Vec<OpenListener>,
+    places: usize,
+    wanted_places: usize,
     workers: Vec<JoinHandle<()>>,
     stop: CancellationToken,
     _lock: FolderLock,
@@ -90,9 +95,14 @@ impl Broker {
         let writer = Writer::start(database.clone());
         let journal = Journal::start(database.clone(), writer.handle(), journal_settings(config));
         let shards = worker_count(config);
-        let post = Arc::new(Post::new(shards, writer.handle(), journal.handle(), clock));
+        let run = database.begin_run().await?;
+        let begin = store::StoreOp::Begin { run, shards };
+        writer.handle().store(vec![begin]).await.map_err(ServerError::Begin)?;
+        let (pasts, went_down) = load_past(&database, shards, clock).await?;
+        let post = Arc::new(Post::new(shards, writer.handle(), journal.handle(), database.clone(), run, clock));
         let (rehash_sender, rehashes) = mpsc::channel(REHASHES_WAITING);
         let stop = CancellationToken::new();
+        let places = places_for_connections(config);
         let policy = Arc::new(directory.policy());
         let beginning = Beginning {
             shards,
@@ -104,7 +114,7 @@ impl Broker {
                 anonymous_role: config.auth.anonymous_role.clone(),
                 connect_timeout: config.limits.connect_timeout,
                 pre_login_packet_size: config.limits.pre_login_packet_size,
-                places: Arc::new(Semaphore::new(places_for_connections(config))),
+                places: Arc::new(Semaphore::new(places)),
                 rehashes: rehash_sender,
                 post: Arc::clone(&post),
                 clock,
@@ -112,8 +122,10 @@ impl Broker {
             listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
             stop: stop.clone(),
         };
-        let workers = start_workers(&beginning)?;
+        let workers = start_workers(&beginning, pasts, went_down, run)?;
         database.put_in_force(directory.generation).await?;
+        let handle = Handle::new(Arc::clone(&post), Arc::clone(&authenticator), clock);
+        tokio::spawn(handle.clone().keep_history(stop.clone()));
         tokio::spawn(watch_directory(
             database.clone(),
             directory.generation,
@@ -124,12 +136,36 @@ impl Broker {
         tokio::spawn(store_rehashes(database.clone(), rehashes));
         let kind = EventKind::Started { version: version.to_owned() };
         post.record(AuditEvent { who: Who::default(), kind });
-        Ok(Self { database, writer, journal, post, tls, open, workers, stop, _lock: lock })
+        let wanted_places = config.limits.max_connections;
+        Ok(Self {
+            database,
+            writer,
+            journal,
+            post,
+            handle,
+            tls,
+            open,
+            places,
+            wanted_places,
+            workers,
+            stop,
+            _lock: lock,
+        })
     }
 
     /// Where clients can connect.
     pub fn listeners(&self) -> &[OpenListener] {
         &self.open
+    }
+
+    /// For those who administer it while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// How many connections the system allows, and how many were asked for, if those are more.
+    pub fn fewer_connections(&self) -> Option<(usize, usize)> {
+        (self.places < self.wanted_places).then_some((self.places, self.wanted_places))
     }
 
     /// Reads the certificate files again; connections that exist are not touched. What cannot be used is left as it was.
@@ -169,11 +205,19 @@ fn worker_count(config: &Config) -> u16 {
     u16::try_from(wanted).unwrap_or(u16::MAX).clamp(1, crate::broker::PARTITIONS)
 }
 
-fn start_workers(beginning: &Beginning) -> Result<Vec<JoinHandle<()>>, ServerError> {
+fn start_workers(
+    beginning: &Beginning,
+    pasts: Vec<Past>,
+    went_down: Timestamp,
+    run: u64,
+) -> Result<Vec<JoinHandle<()>>, ServerError> {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Worker);
+    // All or none: a worker that began would wait for the others.
+    let runtimes = (0..beginning.shards).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
+    let together = Arc::new(Barrier::new(usize::from(beginning.shards)));
     let mut workers = Vec::new();
-    for number in 0..beginning.shards {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Worker)?;
+    for ((number, past), runtime) in (0..beginning.shards).zip(pasts).zip(runtimes) {
+        let together = Arc::clone(&together);
         let id = ShardId(number);
         let mut shard = Shard::new(id, beginning.shards, beginning.limits.clone(), Arc::clone(&beginning.policy));
         let retained = Arc::clone(&beginning.retained);
@@ -190,7 +234,9 @@ fn start_workers(beginning: &Beginning) -> Result<Vec<JoinHandle<()>>, ServerErr
             let Some(mailbox) = post.mailboxes.get(usize::from(number)).map(Arc::clone) else { return };
             let world = Rc::new(World::new(id, shard, limits, clock, post));
             let front = Rc::new(Front::new(Rc::clone(&world), desk));
-            Worker { world, mailbox, front, listeners, stop }.run(&runtime);
+            let worker = Worker { world, mailbox, front, listeners, stop };
+            worker.recover(past, went_down, run, &together);
+            worker.run(&runtime);
         };
         workers.push(thread.spawn(body).map_err(ServerError::Worker)?);
     }
@@ -311,6 +357,28 @@ fn tls_options(config: &Config, listener: &Listener, own: &TlsFolder, applicatio
     }
 }
 
+/// What the web pages are served with beyond this machine.
+pub struct WebTls(Arc<TlsSettings>);
+
+impl WebTls {
+    /// Reads the server's certificate.
+    pub fn load(config: &Config, own: &TlsFolder) -> Result<Self, ServerError> {
+        let listener = Listener { authentication: Authentication::Password, ..Listener::new(ListenUrl::usual()) };
+        let options = tls_options(config, &listener, own, Application::WebSocket);
+        Ok(Self(Arc::new(TlsSettings::load(options)?)))
+    }
+
+    /// For whoever listens; it goes on with the certificate of the moment.
+    pub fn server_config(&self) -> tokio_rustls::rustls::ServerConfig {
+        self.0.server_config()
+    }
+
+    /// Reads the files again. What cannot be used is left as it was.
+    pub fn reload(&self) -> Result<(), TlsSettingsError> {
+        self.0.reload()
+    }
+}
+
 fn method(authentication: Authentication) -> Method {
     match authentication {
         Authentication::Password => Method::Password,
@@ -320,7 +388,8 @@ fn method(authentication: Authentication) -> Method {
     }
 }
 
-fn auth_settings(config: &Config) -> AuthSettings {
+/// How logins are checked, as configured.
+pub fn auth_settings(config: &Config) -> AuthSettings {
     let usual = AuthSettings::default();
     AuthSettings {
         identity: match config.tls.certificate_user {
@@ -377,12 +446,5 @@ fn places_for_connections(config: &Config) -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let for_clients = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1);
     let places = usize::try_from(for_clients).unwrap_or(usize::MAX).min(config.limits.max_connections);
-    if places < config.limits.max_connections {
-        tracing::warn!(
-            places,
-            wanted = config.limits.max_connections,
-            "the limit of open files allows fewer connections"
-        );
-    }
     places.min(Semaphore::MAX_PERMITS)
 }

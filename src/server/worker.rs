@@ -1,19 +1,24 @@
 //! One core, one world: the thread that owns a shard and serves its connections.
 
 use super::front::Front;
+use super::guest::entertain;
 use super::listener::BoundListener;
 use super::mailbox::{Mail, Mailbox};
+use super::past::Past;
 use super::serve::serve;
 use super::world::World;
-use crate::broker::Input;
+use crate::broker::{Input, Timestamp};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long the connections of a worker may take to end when the broker stops.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Rounds of mail until all subscriptions are known: a member tells the keeper of its group, and that tells everybody.
+const ROUNDS: usize = 3;
 
 /// How often a worker looks whether its last connections have ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -33,6 +38,38 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Brings the sessions of earlier runs back, and waits until all workers know what all of them subscribe to: from
+    /// the first message on that a client publishes, nobody who subscribed before is left out.
+    pub fn recover(&self, past: Past, went_down: Timestamp, run: u64, together: &Barrier) {
+        for records in past.checkpoints {
+            self.world.input(Input::Checkpointed(records));
+        }
+        for record in past.changes {
+            self.world.input(Input::Replayed(record));
+        }
+        self.world.input(Input::Recovered { went_down, run });
+        self.world.end_turn();
+        let mut laters = Vec::new();
+        for _ in 0..ROUNDS {
+            together.wait();
+            for mail in self.mailbox.take() {
+                match mail {
+                    Mail::Frames { from, frames } => self.world.frames(from, frames),
+                    Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
+                    Mail::Chunk { chunk, records } => self.world.input(Input::ChunkLoaded { chunk, records }),
+                    // Another worker may have begun to serve by the last round.
+                    later @ (Mail::Admitted(_)
+                    | Mail::Guest(_)
+                    | Mail::Ask(_)
+                    | Mail::Policy { .. }
+                    | Mail::ShutDown) => laters.push(later),
+                }
+            }
+            self.world.end_turn();
+        }
+        laters.into_iter().for_each(|mail| self.mailbox.send(mail));
+    }
+
     /// Serves until it is told to shut down and its connections have ended.
     pub fn run(self, runtime: &tokio::runtime::Runtime) {
         let local = LocalSet::new();
@@ -56,11 +93,14 @@ impl Worker {
                 match mail {
                     Mail::Frames { from, frames } => self.world.frames(from, frames),
                     Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
+                    Mail::Chunk { chunk, records } => self.world.input(Input::ChunkLoaded { chunk, records }),
                     Mail::Admitted(admitted) => serve(&self.world, *admitted),
                     Mail::Policy { policy, applied } => {
                         self.world.input(Input::PolicyChanged(policy));
                         drop(applied);
                     }
+                    Mail::Ask(question) => self.world.ask(question),
+                    Mail::Guest(guest) => entertain(&self.world, *guest),
                     Mail::ShutDown => {
                         self.world.input(Input::ShutDown);
                         is_over = true;
@@ -84,7 +124,8 @@ impl Worker {
                             match mail {
                                 Mail::Frames { from, frames } => self.world.frames(from, frames),
                                 Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
-                                Mail::Admitted(_) | Mail::Policy { .. } | Mail::ShutDown => {}
+                                Mail::Admitted(_) | Mail::Guest(_) | Mail::Ask(_) => {}
+                                Mail::Policy { .. } | Mail::Chunk { .. } | Mail::ShutDown => {}
                             }
                         }
                         self.world.end_turn();

@@ -1,7 +1,7 @@
 //! What the tasks of one worker share: its shard, its connections, and the ways to everybody else.
 
 use super::clock::Clock;
-use super::mailbox::Mail;
+use super::mailbox::{Asked, Mail, Question};
 use super::outbox::Outbox;
 use super::post::{Post, StoreBatch};
 use crate::broker::{
@@ -27,15 +27,21 @@ pub struct World {
     effects: RefCell<Effects>,
     /// Frames for each shard that were made in this turn.
     frames: RefCell<Vec<Vec<PeerFrame>>>,
-    /// Changes to be stored that were made in this turn.
+    /// Changes that go into the next frame.
     changes: RefCell<Vec<StoreOp>>,
     last_change: Cell<CommitId>,
+    /// Bytes of the changes that wait for the frame on its way.
+    waiting_bytes: Cell<usize>,
+    /// Whether a frame is on its way to the disk. What changes meanwhile gathers for the next one, which relies on it.
+    is_storing: Cell<bool>,
     post: Arc<Post>,
     read_buffer: RefCell<BytesMut>,
     spare: RefCell<Vec<BytesMut>>,
     /// Rings when the shard's next deadline may have come closer.
     pub deadline_moved: Notify,
     armed: Cell<u64>,
+    /// Read and written.
+    bytes: Cell<(u64, u64)>,
     /// Cloned by every connection that is being served, so that they can be counted.
     served: Rc<()>,
 }
@@ -50,6 +56,10 @@ struct Member {
 impl World {
     /// What one read returns at most, in bytes.
     pub const CHUNK: usize = 64 << 10;
+
+    /// Bytes of changes that gather while a frame is on its way to the disk. More is not taken from clients: a disk
+    /// that stalls must not fill the memory.
+    const WAITING_FOR_DISK: usize = 32 << 20;
 
     /// Emptied write buffers that are kept for the next connection that writes.
     const SPARE_BUFFERS: usize = 32;
@@ -71,11 +81,14 @@ impl World {
             frames: RefCell::new((0..peers).map(|_| Vec::new()).collect()),
             changes: RefCell::default(),
             last_change: Cell::default(),
+            waiting_bytes: Cell::default(),
+            is_storing: Cell::new(false),
             post,
             read_buffer: RefCell::default(),
             spare: RefCell::default(),
             deadline_moved: Notify::new(),
             armed: Cell::new(u64::MAX),
+            bytes: Cell::default(),
             served: Rc::default(),
         }
     }
@@ -110,19 +123,37 @@ impl World {
         Rc::clone(&self.served)
     }
 
-    /// Whether the last connection has written its last byte.
+    /// Whether the last connection has written its last byte, and the last change is on disk.
     pub fn is_deserted(&self) -> bool {
-        Rc::strong_count(&self.served) == 1
+        Rc::strong_count(&self.served) == 1 && !self.is_storing.get() && self.changes.borrow().is_empty()
     }
 
     /// Lets the shard act on something. What it wants from other threads is collected until [`World::end_turn`].
     pub fn input(&self, input: Input) {
+        self.act(|shard, now, effects| shard.handle(now, input, effects));
+    }
+
+    /// Does something to the shard, and what it wants done then.
+    fn act<R>(&self, deed: impl FnOnce(&mut Shard, Timestamp, &mut Effects) -> R) -> R {
         let mut effects = self.effects.take();
-        self.shard.borrow_mut().handle(self.clock.now(), input, &mut effects);
+        let result = deed(&mut self.shard.borrow_mut(), self.clock.now(), &mut effects);
         while let Some(effect) = effects.pop() {
             self.perform(effect);
         }
         self.effects.replace(effects);
+        result
+    }
+
+    /// Puts a question to the shard.
+    pub fn ask(&self, question: Question) {
+        let bytes = self.bytes.get();
+        self.act(|shard, now, effects| (question.0)(Asked { shard, now, effects, bytes }));
+    }
+
+    /// Counts bytes that connections of this worker read and wrote.
+    pub fn count_bytes(&self, read: usize, written: usize) {
+        let (before_read, before_written) = self.bytes.get();
+        self.bytes.set((before_read.wrapping_add(read as u64), before_written.wrapping_add(written as u64)));
     }
 
     fn perform(&self, effect: Effect) {
@@ -135,9 +166,11 @@ impl World {
                 }
             }
             Effect::Store { commit, op } => {
+                self.waiting_bytes.set(self.waiting_bytes.get() + op.size());
                 self.changes.borrow_mut().push(op);
                 self.last_change.set(commit);
             }
+            Effect::Load(chunk) => self.post.load(self.id, chunk),
             Effect::Record(event) => self.post.record(*event),
             Effect::Forward { peer, frame } => {
                 if let Some(frames) = self.frames.borrow_mut().get_mut(usize::from(peer.0)) {
@@ -197,16 +230,14 @@ impl World {
 
     /// Sends everything that was collected for other threads.
     pub fn end_turn(&self) {
-        for (peer, frames) in self.frames.borrow_mut().iter_mut().enumerate() {
-            if !frames.is_empty() {
-                let frames = std::mem::take(frames);
-                self.post.mail(peer, Mail::Frames { from: self.id, frames });
-            }
-        }
-        let changes = std::mem::take(&mut *self.changes.borrow_mut());
-        if !changes.is_empty() {
+        if !self.is_storing.get() && !self.changes.borrow().is_empty() {
+            self.input(Input::FrameEnds);
+            let changes = std::mem::take(&mut *self.changes.borrow_mut());
+            self.is_storing.set(true);
+            self.waiting_bytes.set(0);
             self.post.store(StoreBatch { from: self.id, changes, commit: self.last_change.get() });
         }
+        self.send_frames();
         let next = self.shard.borrow().next_deadline().map_or(u64::MAX, Timestamp::as_millis);
         if next < self.armed.get() {
             self.armed.set(next);
@@ -214,9 +245,18 @@ impl World {
         }
     }
 
-    /// Whether another worker must catch up before more is taken from clients.
+    fn send_frames(&self) {
+        for (peer, frames) in self.frames.borrow_mut().iter_mut().enumerate() {
+            if !frames.is_empty() {
+                let frames = std::mem::take(frames);
+                self.post.mail(peer, Mail::Frames { from: self.id, frames });
+            }
+        }
+    }
+
+    /// Whether another worker or the disk must catch up before more is taken from clients.
     pub fn is_backlogged(&self) -> bool {
-        self.post.is_backlogged(self.id)
+        self.waiting_bytes.get() > Self::WAITING_FOR_DISK || self.post.is_backlogged(self.id)
     }
 
     /// Does what is due, and says how long it is until there is something to do again.
@@ -238,8 +278,9 @@ impl World {
         }
     }
 
-    /// The store has dealt with changes.
+    /// The store has dealt with a frame.
     pub fn committed(&self, commit: CommitId, outcome: CommitOutcome) {
+        self.is_storing.set(false);
         self.input(Input::Committed { commit, outcome });
     }
 }

@@ -1,6 +1,6 @@
 //! A new database: its keys, the roles that every store has, and their rules.
 
-use super::connection::options;
+use super::connection::{Durability, options};
 use super::database::{Database, GENERATION, GENERATION_IN_FORCE, KEY_CHECK, SALT, STORE_ID, key_check_place};
 use super::error::StoreError;
 use super::keys::{DataKey, Keyring, MasterKey, StoreId};
@@ -31,7 +31,7 @@ impl Database {
         }
         // SQLite gives -wal and -shm the mode of the file beside them.
         PrivateFile::create(&unfinished, &[])?;
-        let mut connection = options(&unfinished).connect().await?;
+        let mut connection = options(&unfinished, Durability::Commit).connect().await?;
         apply(&mut connection, &unfinished, migrations()).await?;
         query("BEGIN IMMEDIATE").execute(&mut connection).await?;
         fill(&mut connection, key).await?;
@@ -42,7 +42,8 @@ impl Database {
     }
 }
 
-async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> Result<(), StoreError> {
+/// What every new database holds.
+pub(super) async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> Result<(), StoreError> {
     let store = StoreId::generate()?;
     let wrapping = key.wrapping_key(&store)?;
     let data_key = DataKey::first()?;

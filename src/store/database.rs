@@ -1,12 +1,12 @@
 //! The database: opened with the master key, read through a few connections, changed one change at a time.
 
-use super::connection::{Change, ChangeConnection, readers};
+use super::connection::{Change, ChangeConnection, Durability, readers};
 use super::error::{RecordError, RowLabel, StoreError};
 use super::keys::{DataKey, Keyring, MasterKey, Salt, StoreId};
 use super::migrate::{migrations, upgrade};
 use super::private_file::PrivateFile;
 use super::seal::{KeyId, Place, RowKey};
-use sqlx::{SqliteConnection, SqlitePool, query, query_as, query_scalar};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool, query, query_as, query_scalar};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Database {
     shared: Arc<Shared>,
+    changes: Arc<ChangeConnection>,
 }
 
 struct Shared {
     path: PathBuf,
     keys: Keyring,
     readers: SqlitePool,
-    changes: ChangeConnection,
 }
 
 impl Database {
@@ -54,19 +54,26 @@ impl Database {
         upgrade(&path, migrations()).await?;
         let readers = readers(&path);
         let keys = load_keys(&mut *readers.acquire().await?, &path, key).await?;
-        let changes = ChangeConnection::new(&path);
-        Ok(Self { shared: Arc::new(Shared { path, keys, readers, changes }) })
+        let changes = Arc::new(ChangeConnection::new(&path, Durability::Commit));
+        Ok(Self { shared: Arc::new(Shared { path, keys, readers }), changes })
+    }
+
+    /// The same database with a connection of its own for changes, which survive as much as this says: for a writer.
+    #[must_use]
+    pub fn with_durability(&self, durability: Durability) -> Self {
+        let changes = Arc::new(ChangeConnection::new(self.path(), durability));
+        Self { shared: Arc::clone(&self.shared), changes }
     }
 
     /// Closes the connections of all clones, after what they do now.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.shared.readers.close().await;
-        self.shared.changes.close().await
+        self.changes.close().await
     }
 
     /// Closes the connection that changes are made through; the next change opens it again.
     pub(super) async fn close_changes(&self) -> Result<(), StoreError> {
-        self.shared.changes.close().await
+        self.changes.close().await
     }
 
     /// Where it is.
@@ -83,7 +90,12 @@ impl Database {
     }
 
     pub(super) async fn change(&self) -> Result<Change<'_>, StoreError> {
-        self.shared.changes.begin().await
+        self.changes.begin().await
+    }
+
+    /// Makes a whole change in one call.
+    pub(super) async fn run(&self, statements: QueryBuilder<Sqlite>) -> Result<(), StoreError> {
+        self.changes.run(statements).await
     }
 
     /// The number of the present users, roles and rules: it grows with every change of them. Cheap.

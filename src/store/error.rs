@@ -1,6 +1,6 @@
 //! What can go wrong with the store: which file or row, why, and what mends it.
 
-use crate::broker::{InvalidName, InvalidPattern, RoleName, RuleId, UserName};
+use crate::broker::{DurableId, InvalidName, InvalidPattern, RoleName, RuleId, UserName};
 use crate::protocol::{InvalidClientId, InvalidText, InvalidTopic};
 use std::fmt;
 use std::io;
@@ -106,6 +106,17 @@ pub enum StoreError {
     /// A sealed value does not open.
     #[error(transparent)]
     Sealed(#[from] SealError),
+    /// The checkpoint of a session does not open.
+    #[error("session {} is lost: {source}", id.0)]
+    SessionLost {
+        /// Whose.
+        id: DurableId,
+        /// Why.
+        source: SealError,
+    },
+    /// A frame of a run that did not begin with this writer.
+    #[error("a frame of run {0} came to a writer that knows nothing of this run")]
+    ForeignRun(u64),
     /// A value opened and is not what stands there in this version of the program.
     #[error(
         "{row} of table {table} cannot be read: {source}; restore the database from a backup, or run the securemq that wrote it"
@@ -245,6 +256,10 @@ impl fmt::Display for FileAction {
 pub enum RowLabel {
     /// By its number.
     Number(i64),
+    /// By two numbers: the session and the part of its queue.
+    Pair([i64; 2]),
+    /// By three numbers: run, shard and frame, or session, run and frame.
+    Triple([i64; 3]),
     /// By its name.
     Name(&'static str),
     /// By the first bytes of its blind index, as `hex(topic)` of SQLite shows them.
@@ -255,6 +270,8 @@ impl fmt::Display for RowLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(f, "row {number}"),
+            Self::Pair([a, b]) => write!(f, "row {a}/{b}"),
+            Self::Triple([a, b, c]) => write!(f, "row {a}/{b}/{c}"),
             Self::Name(name) => write!(f, "row {name}"),
             Self::Index(bytes) => write!(f, "row {}…", data_encoding::HEXUPPER.encode(bytes)),
         }

@@ -29,6 +29,17 @@ pub enum Choice {
     Skip,
     /// Nor does anything older.
     Stop,
+    /// It does not, and that is enough for now: the page says where to go on.
+    Pause,
+}
+
+/// Events that were written together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogBatch {
+    /// Grows by one with every batch.
+    pub number: i64,
+    /// In their order.
+    pub events: Vec<StoredEvent>,
 }
 
 /// Some events, the newest first.
@@ -146,6 +157,10 @@ impl Database {
                         Choice::Take => page.events.push(event),
                         Choice::Skip => {}
                         Choice::Stop => return Ok(page),
+                        Choice::Pause => {
+                            page.next = Some(EventPosition { batch, index });
+                            return Ok(page);
+                        }
                     }
                 }
                 next = EventPosition { batch, index: 0 };
@@ -179,6 +194,17 @@ impl Database {
                 open(self.keys(), &row)?.into_iter().for_each(&mut each);
             }
         }
+    }
+
+    /// At most so many batches after `batch`, the oldest first.
+    pub async fn batches_after(&self, batch: i64, limit: i64) -> Result<Vec<LogBatch>, StoreError> {
+        let rows: Vec<(i64, i64, Vec<u8>)> =
+            query_as("SELECT seq, count, sealed FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
+                .bind(batch)
+                .bind(limit)
+                .fetch_all(&mut *self.readers().acquire().await?)
+                .await?;
+        rows.iter().map(|row| Ok(LogBatch { number: row.0, events: open(self.keys(), row)? })).collect()
     }
 
     /// Removes the oldest batches that are beyond what is kept, and says how many. The chain goes on from a mark.

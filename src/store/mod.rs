@@ -1,4 +1,5 @@
-//! The sealed store: users, roles, rules, the log of events and retained messages in one SQLite file that shows nothing.
+//! The sealed store: users, roles, rules, the log of events, sessions and their messages in one SQLite file that shows
+//! nothing.
 //!
 //! A master key outside the file wraps the data keys in it; everything that tells about people or traffic is sealed with
 //! those. Changes of users, roles and rules are one transaction each, made by the broker or by a command beside it; what
@@ -21,19 +22,28 @@ mod directory;
 mod event_record;
 mod logs;
 mod retained;
+mod numbers;
+mod journal;
+mod sessions;
+mod queues;
+mod frames;
 mod create;
 mod writer;
 
+pub use connection::Durability;
 pub use database::Database;
 pub use directory::Directory;
 pub use error::{FileAction, RecordError, RowLabel, SealError, StoreError};
 pub use event_record::StoredEvent;
+pub use journal::JournalRow;
 pub use keys::{MasterKey, Salt};
-pub use logs::{ChainBreak, ChainReport, Choice, EventPage, EventPosition, Retention};
+pub use logs::{ChainBreak, ChainReport, Choice, EventPage, EventPosition, LogBatch, Retention};
 pub use private_file::{PrivateFile, create_private_folder};
+pub use queues::ChunkRange;
 pub use retained::{LoadedRetained, RetainedRecord};
 pub use roles::StoredRole;
 pub use rules::NewRule;
+pub use sessions::SessionRow;
 pub use users::{Access, CertificateFingerprint, StoredUser};
 pub use wall_clock::UnixMillis;
 pub use writer::{Batch, StoreFailure, StoreOp, Writer, WriterCounters, WriterHandle};

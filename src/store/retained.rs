@@ -8,7 +8,7 @@ use super::seal::{BlindIndex, Place, RowKey};
 use super::wall_clock::UnixMillis;
 use crate::broker::{Message, MessageProperties, Origin, RetainedVersion};
 use crate::protocol::{QoS, TopicName};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection, query_as};
+use sqlx::{QueryBuilder, Sqlite, query_as};
 use std::sync::Arc;
 
 /// A retained message as it is stored.
@@ -70,8 +70,8 @@ pub(super) fn topic_index(keys: &Keyring, topic: &TopicName) -> BlindIndex {
 }
 
 /// Puts and removes rows where the version is greater than the one that is there: two statements, whatever their number.
-pub(super) async fn write(
-    connection: &mut SqliteConnection,
+pub(super) fn write(
+    statements: &mut QueryBuilder<Sqlite>,
     keys: &Keyring,
     changes: &[(BlindIndex, RetainedVersion, RetainedChange<'_>)],
 ) -> Result<(), StoreError> {
@@ -86,29 +86,27 @@ pub(super) async fn write(
         }
     }
     for rows in rows.chunks_mut(ROWS_PER_STATEMENT) {
-        let mut upsert = QueryBuilder::<Sqlite>::new("INSERT INTO retained (topic_index, version, sealed) ");
-        upsert.push_values(rows, |mut row, (index, version, sealed)| {
+        statements.push("INSERT INTO retained (topic_index, version, sealed) ");
+        statements.push_values(rows, |mut row, (index, version, sealed)| {
             row.push_bind(index.as_bytes().to_vec());
             row.push_bind(version_bytes(*version).to_vec());
             row.push_bind(std::mem::take(sealed));
         });
-        upsert.push(
+        statements.push(
             " ON CONFLICT (topic_index) DO UPDATE SET version = excluded.version, sealed = excluded.sealed \
-             WHERE excluded.version > retained.version",
+             WHERE excluded.version > retained.version; ",
         );
-        upsert.build().persistent(false).execute(&mut *connection).await?;
     }
     for removed in removed.chunks(ROWS_PER_STATEMENT) {
-        let mut delete = QueryBuilder::<Sqlite>::new("WITH gone (topic_index, version) AS (");
-        delete.push_values(removed, |mut row, (index, version)| {
+        statements.push("WITH gone (topic_index, version) AS (");
+        statements.push_values(removed, |mut row, (index, version)| {
             row.push_bind(index.as_bytes().to_vec());
             row.push_bind(version_bytes(*version).to_vec());
         });
-        delete.push(
+        statements.push(
             ") DELETE FROM retained WHERE rowid IN (SELECT retained.rowid FROM gone CROSS JOIN retained \
-             ON retained.topic_index = gone.topic_index WHERE retained.version < gone.version)",
+             ON retained.topic_index = gone.topic_index WHERE retained.version < gone.version); ",
         );
-        delete.build().persistent(false).execute(&mut *connection).await?;
     }
     Ok(())
 }

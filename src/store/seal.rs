@@ -27,6 +27,8 @@ pub(super) struct Place<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RowKey<'a> {
     Number(i64),
+    Pair([i64; 2]),
+    Triple([i64; 3]),
     Name(&'static str),
     Index(&'a BlindIndex),
 }
@@ -110,14 +112,22 @@ pub(super) fn key_of(sealed: &[u8]) -> Option<KeyId> {
 fn associated_data(key: KeyId, place: &Place<'_>) -> Vec<u8> {
     let mut data = vec![FORMAT];
     data.extend_from_slice(&key.0.to_be_bytes());
-    let number;
-    let (kind, row): (u8, &[u8]) = match place.row {
-        RowKey::Number(value) => {
-            number = value.to_be_bytes();
-            (0, &number)
+    let numbers: Vec<u8>;
+    let (kind, row): (u8, &[u8]) = match &place.row {
+        RowKey::Number(number) => {
+            numbers = number.to_be_bytes().to_vec();
+            (0, &numbers)
         }
         RowKey::Name(name) => (1, name.as_bytes()),
         RowKey::Index(index) => (2, index.as_bytes()),
+        RowKey::Pair(pair) => {
+            numbers = pair.iter().flat_map(|number| number.to_be_bytes()).collect();
+            (3, &numbers)
+        }
+        RowKey::Triple(triple) => {
+            numbers = triple.iter().flat_map(|number| number.to_be_bytes()).collect();
+            (4, &numbers)
+        }
     };
     for part in [place.table.as_bytes(), place.column.as_bytes(), &[kind], row] {
         data.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -136,6 +146,8 @@ impl RowKey<'_> {
     pub(super) fn label(&self) -> RowLabel {
         match *self {
             Self::Number(number) => RowLabel::Number(number),
+            Self::Pair(pair) => RowLabel::Pair(pair),
+            Self::Triple(triple) => RowLabel::Triple(triple),
             Self::Name(name) => RowLabel::Name(name),
             Self::Index(index) => RowLabel::Index(index.first_bytes()),
         }
@@ -221,10 +233,29 @@ mod tests {
             place(18),
             Place { table: "rules", ..place(17) },
             Place { column: "other", ..place(17) },
+            Place { row: RowKey::Pair([17, 0]), ..place(17) },
+            Place { row: RowKey::Triple([17, 0, 0]), ..place(17) },
             Place { row: RowKey::Name("17"), ..place(17) },
             Place { row: RowKey::Index(&index), ..place(17) },
         ] {
             assert_eq!(key().open(&place, &sealed), Err(place.error()));
+        }
+    }
+
+    #[test]
+    fn every_number_of_a_row_counts() {
+        for (row, others) in [
+            (RowKey::Pair([1, 2]), vec![RowKey::Pair([2, 1]), RowKey::Pair([1, 3]), RowKey::Triple([1, 2, 0])]),
+            (
+                RowKey::Triple([1, 2, 3]),
+                vec![RowKey::Triple([1, 2, 4]), RowKey::Triple([1, 3, 2]), RowKey::Pair([1, 2])],
+            ),
+        ] {
+            let sealed = key().seal(&Place { row, ..place(0) }, b"text").unwrap();
+            assert!(key().open(&Place { row, ..place(0) }, &sealed).is_ok());
+            for row in others {
+                assert!(key().open(&Place { row, ..place(0) }, &sealed).is_err(), "{row:?}");
+            }
         }
     }
 

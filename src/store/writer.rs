@@ -3,13 +3,15 @@
 //! A commit costs one wait for the disk, whether it holds one change or thousands; so while one commit is under way the
 //! next is collected.
 
+use super::connection::{rest_of_change, whole_change};
 use super::database::Database;
 use super::error::StoreError;
 use super::event_record::StoredEvent;
+use super::frames::{FrameGroup, Run};
 use super::logs;
 use super::retained::{self, RetainedChange, RetainedRecord, topic_index};
 use super::seal::BlindIndex;
-use crate::broker::RetainedVersion;
+use crate::broker::{Frame, RetainedVersion};
 use crate::protocol::TopicName;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -21,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 /// One change. Plain data: what it means is decided here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "most changes are of the large kind, and a box costs an allocation each")]
 pub enum StoreOp {
     /// Keeps a retained message, unless a later change of its topic is known.
     Retain(RetainedRecord),
@@ -34,6 +35,25 @@ pub enum StoreOp {
     },
     /// Appends to the log of events.
     Events(Vec<StoredEvent>),
+    /// Begins a run of the broker: its frames may come now. Earlier runs are forgotten once all its shards have said that
+    /// they need nothing of them.
+    Begin {
+        /// As `Database::begin_run` says.
+        run: u64,
+        /// How many shards it has.
+        shards: u16,
+    },
+    /// Stores a frame of a shard. The frames of a shard come in their order.
+    Frame {
+        /// The run, which has begun.
+        run: u64,
+        /// Which of its shards.
+        shard: u16,
+        /// The frame.
+        frame: Frame,
+        /// Retained messages that changed with it; they expire by the wall clock.
+        retained: Vec<StoreOp>,
+    },
 }
 
 impl StoreOp {
@@ -43,8 +63,19 @@ impl StoreOp {
             Self::Retain(record) => record.message.size(),
             Self::Unretain { topic, .. } => size_of::<Self>() + topic.as_str().len(),
             Self::Events(events) => size_of::<Self>() + events.len() * ROUGH_EVENT_LEN,
+            Self::Begin { .. } => size_of::<Self>(),
+            Self::Frame { frame, retained, .. } => {
+                size_of::<Self>() + frame_size(frame) + retained.iter().map(Self::size).sum::<usize>()
+            }
         }
     }
+}
+
+fn frame_size(frame: &Frame) -> usize {
+    let checkpoints = frame.checkpoints.iter().map(|(id, state)| size_of_val(id) + state.len());
+    let chunks = frame.chunks.iter().map(|(id, content)| size_of_val(id) + content.len());
+    let removed = size_of_val(frame.dropped_chunks.as_slice()) + size_of_val(frame.ended.as_slice());
+    frame.records.len() + checkpoints.chain(chunks).sum::<usize>() + removed
 }
 
 /// Changes that belong together: all of them hold, or none.
@@ -177,7 +208,7 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         let shared = Arc::new(Shared::default());
         let stop = CancellationToken::new();
-        let work = Work { database, shared: shared.clone(), graves: Graves::default() };
+        let work = Work { database, shared: shared.clone(), graves: Graves::default(), run: None };
         let task = tokio::spawn(work.run(receiver, stop.clone()));
         Self { handle: WriterHandle { sender, shared }, stop, task }
     }
@@ -200,6 +231,17 @@ struct Work {
     database: Database,
     shared: Arc<Shared>,
     graves: Graves,
+    run: Option<Run>,
+}
+
+/// What the changes of one transaction come to.
+struct Group<'a> {
+    /// Of several changes of one topic only the latest is written.
+    topics: BTreeMap<BlindIndex, (RetainedVersion, RetainedChange<'a>)>,
+    events: Vec<&'a [StoredEvent]>,
+    frames: FrameGroup<'a>,
+    /// What is known of the run before these frames and after them.
+    run: Option<(Run, Run)>,
 }
 
 impl Work {
@@ -251,46 +293,93 @@ impl Work {
         }
     }
 
-    /// One transaction with few statements, whatever the number of changes.
+    /// One transaction with few statements in one call, whatever the number of changes.
     async fn commit(&mut self, ops: &[StoreOp]) -> Result<(), StoreError> {
-        let keys = self.database.keys();
-        // Of several changes of one topic only the latest is written.
-        let mut topics: BTreeMap<BlindIndex, (RetainedVersion, RetainedChange<'_>)> = BTreeMap::new();
-        let mut events = Vec::new();
-        let mut change_topic = |topic, version, change| {
-            let index = topic_index(keys, topic);
-            let known = topics.get(&index).map(|(version, _)| *version).max(self.graves.version(&index));
-            if known < Some(version) {
-                topics.insert(index, (version, change));
-            }
+        let mut group = Group {
+            topics: BTreeMap::new(),
+            events: Vec::new(),
+            frames: FrameGroup::default(),
+            run: self.run.clone().map(|run| (run.clone(), run)),
         };
         for op in ops {
-            match op {
-                StoreOp::Retain(record) => {
-                    change_topic(&record.message.topic, record.version, RetainedChange::Put(record));
-                }
-                StoreOp::Unretain { topic, version } => change_topic(topic, *version, RetainedChange::Remove),
-                StoreOp::Events(batch) => events.push(batch.as_slice()),
-            }
+            self.gather(op, &mut group)?;
         }
-        let changes: Vec<_> = topics.into_iter().map(|(index, (version, change))| (index, version, change)).collect();
-        if changes.is_empty() && events.is_empty() {
-            return Ok(());
-        }
-        let mut change = self.database.change().await?;
-        if !changes.is_empty() {
-            retained::write(change.connection(), keys, &changes).await?;
-        }
-        if !events.is_empty() {
-            logs::append(change.connection(), keys, &events).await?;
-        }
-        change.commit().await?;
-        for (index, version, change) in changes {
+        let topics: Vec<_> = group.topics.into_iter().map(|(index, (version, op))| (index, version, op)).collect();
+        let run = group.run.as_ref().map(|(_, after)| after.clone());
+        self.write(&topics, &group.events, group.frames, group.run).await?;
+        // What the changes left behind in memory holds only now.
+        self.run = run;
+        for (index, version, change) in topics {
             if matches!(change, RetainedChange::Remove) {
                 self.graves.bury(index, version);
             }
         }
         Ok(())
+    }
+
+    fn gather<'a>(&self, op: &'a StoreOp, group: &mut Group<'a>) -> Result<(), StoreError> {
+        match op {
+            StoreOp::Retain(record) => {
+                self.gather_topic(&record.message.topic, record.version, RetainedChange::Put(record), group);
+            }
+            StoreOp::Unretain { topic, version } => {
+                self.gather_topic(topic, *version, RetainedChange::Remove, group);
+            }
+            StoreOp::Events(events) => group.events.push(events),
+            StoreOp::Begin { run, shards } => {
+                let run = Run::new(*run, *shards);
+                group.run = Some((run.clone(), run));
+            }
+            StoreOp::Frame { run, shard, frame, retained } => {
+                let known = group.run.as_mut().map(|(_, after)| after).filter(|known| known.number() == *run);
+                let known = known.ok_or(StoreError::ForeignRun(*run))?;
+                group.frames.add(known, *shard, frame);
+                for op in retained {
+                    self.gather(op, group)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn gather_topic<'a>(
+        &self,
+        topic: &TopicName,
+        version: RetainedVersion,
+        change: RetainedChange<'a>,
+        group: &mut Group<'a>,
+    ) {
+        let index = topic_index(self.database.keys(), topic);
+        let known = group.topics.get(&index).map(|(version, _)| *version).max(self.graves.version(&index));
+        if known < Some(version) {
+            group.topics.insert(index, (version, change));
+        }
+    }
+
+    async fn write(
+        &self,
+        topics: &[(BlindIndex, RetainedVersion, RetainedChange<'_>)],
+        events: &[&[StoredEvent]],
+        frames: FrameGroup<'_>,
+        run: Option<(Run, Run)>,
+    ) -> Result<(), StoreError> {
+        let keys = self.database.keys();
+        let mut statements = if events.is_empty() { whole_change() } else { rest_of_change() };
+        let nothing = statements.sql().as_str().len();
+        retained::write(&mut statements, keys, topics)?;
+        if let Some((before, after)) = run {
+            frames.write(&mut statements, keys, &before, &after)?;
+        }
+        if !events.is_empty() {
+            // What the log goes on from has to be read within the change.
+            let mut change = self.database.change().await?;
+            logs::append(change.connection(), keys, events).await?;
+            change.finish(statements).await
+        } else if statements.sql().as_str().len() > nothing {
+            self.database.run(statements).await
+        } else {
+            Ok(())
+        }
     }
 }
 

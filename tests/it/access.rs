@@ -1,6 +1,8 @@
 //! Who may what: logins, rules, and what changes of them do to clients that are there.
+//!
+//! A change holds when its command returns, so nothing here waits for one.
 
-use crate::support::broker::{AT_ONCE, Broker, Settings};
+use crate::support::broker::{Broker, Settings};
 use crate::support::raw::Client;
 use crate::support::wire::{self, Connect, Packet, Publish, Request, Will};
 use std::time::{Duration, Instant};
@@ -122,7 +124,7 @@ fn rules_may_name_the_user_and_the_client() {
     let broker = school();
     broker.add_rule(&["--role", "Student", "--topic", "devices/%u/%c/#", "--publish", "--subscribe"]);
     let mut bob = broker.connect(&login(Connect::v5("lamp"), "bob"));
-    assert_eq!(until_allowed(&mut bob, "devices/bob/lamp/state"), 0x00);
+    assert!(is_allowed(&mut bob, "devices/bob/lamp/state"));
     for topic in ["devices/bob/radio/state", "devices/carol/lamp/state", "devices/bob/lampe/state", "devices/%u/%c/x"] {
         assert_eq!(bob.publish(Publish::new(topic, "x").qos(1)), 0x87, "{topic}");
     }
@@ -134,25 +136,12 @@ fn rules_may_name_the_user_and_the_client() {
     }
 }
 
-/// Publishes until it is allowed; returns the last code as success, or the failure after a second.
-fn until_allowed(client: &mut Client, topic: &str) -> u8 {
-    let deadline = Instant::now() + AT_ONCE;
-    loop {
-        match client.publish(Publish::new(topic, "x").qos(1)) {
-            0x00 | 0x10 => return 0x00,
-            code if Instant::now() > deadline => return code,
-            _ => {}
-        }
+fn is_allowed(client: &mut Client, topic: &str) -> bool {
+    match client.publish(Publish::new(topic, "x").qos(1)) {
+        0x00 | 0x10 => true,
+        0x87 => false,
+        other => panic!("PUBACK {other:#04x}"),
     }
-}
-
-/// Subscribes until it is refused, which must be soon.
-fn until_refused(client: &mut Client, filter: &str) {
-    let deadline = Instant::now() + AT_ONCE;
-    while client.subscribe_with(&[Request::new(filter, 0)], &[]) != [0x87] {
-        assert!(Instant::now() < deadline, "the change does not hold within a second");
-    }
-    client.unsubscribe(&[filter]);
 }
 
 /// Publish and subscribe are granted separately.
@@ -162,7 +151,7 @@ fn publishing_and_subscribing_are_different_rights() {
     broker.add_rule(&["--user", "carol", "--topic", "letters", "--subscribe"]);
     broker.add_rule(&["--user", "bob", "--topic", "letters", "--publish"]);
     let (mut bob, mut carol) = (v5(&broker, "bob"), v5(&broker, "carol"));
-    assert_eq!(until_allowed(&mut bob, "letters"), 0);
+    assert!(is_allowed(&mut bob, "letters"));
     assert_eq!(bob.subscribe_with(&[Request::new("letters", 1)], &[]), [0x87]);
     carol.subscribe("letters", 1);
     assert_eq!(carol.publish(Publish::new("letters", "x").qos(1)), 0x87);
@@ -176,7 +165,6 @@ fn a_denied_part_of_a_subscription_is_not_delivered() {
     let broker = school();
     broker.add_rule(&["--user", "bob", "--topic", "school/staff/#", "--subscribe", "--deny"]);
     let (mut alice, mut bob) = (v5(&broker, "alice"), v5(&broker, "bob"));
-    until_refused(&mut bob, "school/staff/x");
     alice.publish(Publish::new("school/staff/kept", "secret").qos(1).retain());
     alice.publish(Publish::new("school/kept", "public").qos(1).retain());
     bob.subscribe("school/#", 1);
@@ -207,22 +195,13 @@ fn a_will_that_is_no_longer_allowed_is_not_published() {
     watcher.subscribe("students/#", 1);
     let mut bob = broker.connect(&login(Connect::v5("x").will(Will::new("students/bob/gone", "late")), "bob"));
     broker.add_rule(&["--user", "bob", "--topic", "students/bob/gone", "--publish", "--deny"]);
-    until_denied(&mut bob, "students/bob/gone", &mut watcher);
+    assert!(!is_allowed(&mut bob, "students/bob/gone"));
     bob.vanish();
     watcher.publish(Publish::new("students/mark", "mark").qos(1));
     assert_eq!(watcher.message().text(), "mark");
 }
 
-/// Publishes until it is refused, which must be soon; takes what arrived before off the watcher.
-fn until_denied(client: &mut Client, topic: &str, watcher: &mut Client) {
-    let deadline = Instant::now() + AT_ONCE;
-    while client.publish(Publish::new(topic, "before").qos(1)) != 0x87 {
-        assert_eq!(watcher.message().text(), "before");
-        assert!(Instant::now() < deadline, "the change does not hold within a second");
-    }
-}
-
-/// Live subscriptions end with the right to them, within a second.
+/// Live subscriptions end with the right to them.
 #[test]
 fn a_subscription_ends_with_its_right() {
     let broker = school();
@@ -234,18 +213,9 @@ fn a_subscription_ends_with_its_right() {
     alice.publish(Publish::new("school/board", "before").qos(1));
     assert_eq!([bob.message().text(), carol.message().text()], ["before", "before"]);
     broker.add_rule(&["--user", "bob", "--topic", "school/#", "--subscribe", "--deny"]);
-    let deadline = Instant::now() + AT_ONCE;
-    loop {
-        alice.publish(Publish::new("school/board", "after").qos(1));
-        assert_eq!(carol.message().text(), "after");
-        match bob.poll_end_or_message(Duration::from_millis(20)) {
-            None => break,
-            Some(_) => assert!(Instant::now() < deadline, "Bob still gets messages after a second"),
-        }
-    }
-    alice.publish(Publish::new("school/board", "later").qos(1));
-    assert_eq!(carol.message().text(), "later");
-    assert!(bob.poll_end_or_message(Duration::from_millis(20)).is_none());
+    alice.publish(Publish::new("school/board", "after").qos(1));
+    assert_eq!(carol.message().text(), "after");
+    assert!(bob.poll_end_or_message(Duration::from_millis(100)).is_none(), "Bob still gets messages");
 }
 
 /// What waits for a session is asked about again when it is sent.
@@ -260,9 +230,6 @@ fn queued_messages_are_not_delivered_without_the_right() {
     alice.publish(Publish::new("school/staff", "secret").qos(1));
     alice.publish(Publish::new("school/board", "public").qos(1));
     broker.add_rule(&["--user", "bob", "--topic", "school/staff", "--subscribe", "--deny"]);
-    // Another student with the same denial shows when it holds.
-    broker.add_rule(&["--user", "carol", "--topic", "school/staff", "--subscribe", "--deny"]);
-    until_refused(&mut v5(&broker, "carol"), "school/staff");
     let mut bob = broker.connect(&lasting);
     assert_eq!(bob.message().text(), "public");
 }
@@ -273,23 +240,18 @@ fn a_disabled_or_removed_user_is_disconnected() {
     let broker = school();
     for (arguments, user) in [(["user", "disable", "bob"], "bob"), (["user", "remove", "carol"], "carol")] {
         let (mut new, mut old) = (v5(&broker, user), v311(&broker, user));
-        let begin = Instant::now();
         broker.run(&arguments);
+        let begin = Instant::now();
         let packets = new.read_to_end();
         let Some(Packet::Disconnect(farewell)) = packets.last() else { panic!("not a DISCONNECT: {packets:?}") };
         assert!([0x87, 0x98].contains(&farewell.code), "{farewell:?}");
         old.expect_closed();
-        assert!(begin.elapsed() < AT_ONCE + Duration::from_secs(2), "after {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(1), "after {:?}", begin.elapsed());
         let code = broker.refused(&login(Connect::v5("x"), user)).code;
         assert!([0x86, 0x87].contains(&code), "{code:#04x}");
     }
     broker.run(&["user", "enable", "bob"]);
-    let deadline = Instant::now() + AT_ONCE;
-    let mut client = broker.open();
-    while client.try_connect(&login(Connect::v5("x"), "bob")).code != 0 {
-        assert!(Instant::now() < deadline, "an enabled user is still refused after a second");
-        client = broker.open();
-    }
+    v5(&broker, "bob").ping();
 }
 
 /// A new password holds at once, and the old one no longer.
@@ -298,11 +260,7 @@ fn a_new_password_replaces_the_old() {
     let broker = school();
     v5(&broker, "bob").disconnect();
     broker.run_with_input(&["user", "passwd", "bob", "--password-stdin"], "new secret\n");
-    let deadline = Instant::now() + AT_ONCE;
-    let old = login(Connect::v5("x"), "bob");
-    while broker.open().try_connect(&old).code == 0 {
-        assert!(Instant::now() < deadline, "the old password is still taken after a second");
-    }
+    assert_eq!(broker.refused(&login(Connect::v5("x"), "bob")).code, 0x86);
     broker.connect(&Connect::v5("x").login("bob", "new secret")).ping();
 }
 
@@ -369,6 +327,35 @@ fn guessing_passwords_is_slowed_down() {
     assert_eq!(codes[0], 0x86);
     assert!([0x89, 0x97, 0x9F].contains(&codes[19]), "the twentieth guess is answered by {:#04x}", codes[19]);
     v5(&broker, "carol").ping();
+}
+
+/// Passwords are checked beside the work, not in its way: a storm of wrong ones slows nobody who is there.
+#[test]
+fn a_storm_of_wrong_passwords_slows_nobody() {
+    let broker = school();
+    let mut alice = v5(&broker, "alice");
+    let address = broker.address();
+    let storm: Vec<_> = (0..40)
+        .map(|number| {
+            std::thread::spawn(move || {
+                for attempt in 0..5 {
+                    let guess = Connect::v5("x").login(&format!("user{number}"), &attempt.to_string());
+                    assert_ne!(Client::open(address).try_connect(&guess).code, 0);
+                }
+            })
+        })
+        .collect();
+    let mut slowest = Duration::ZERO;
+    while storm.iter().any(|thread| !thread.is_finished()) {
+        let begin = Instant::now();
+        alice.ping();
+        slowest = slowest.max(begin.elapsed());
+    }
+    for thread in storm {
+        thread.join().unwrap();
+    }
+    assert!(slowest < Duration::from_millis(500), "a ping took {slowest:?}");
+    v5(&broker, "bob").ping();
 }
 
 /// Names that could change the meaning of a rule, a topic or a log line do not come into being.

@@ -6,6 +6,7 @@ use securemq::protocol::{QoS, Text};
 use securemq::store::{Database, MasterKey, StoredEvent, UnixMillis};
 use serde_json::Value;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -99,6 +100,19 @@ fn published(at: u64, user: &str, topic: &str) -> StoredEvent {
     StoredEvent { at: UnixMillis::from_millis(at), event: AuditEvent { who, kind } }
 }
 
+/// systemd hands a credential over in a file that belongs to root and that an access list opens to the service, which
+/// looks like a file that a group may read.
+#[test]
+fn the_key_may_come_from_a_credential_of_systemd() {
+    let desk = Desk::new();
+    let credentials = tempfile::tempdir().unwrap();
+    let path = credentials.path().join("securemq-master-key");
+    std::fs::rename(desk.data().join("master.key"), &path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
+    let output = desk.command(&["user", "list", "--json"]).env("CREDENTIALS_DIRECTORY", credentials.path()).output();
+    assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), "[]\n");
+}
+
 #[test]
 fn a_user_is_added_shown_changed_and_removed() {
     let desk = Desk::new();
@@ -125,8 +139,8 @@ fn the_table_of_users_has_a_heading_and_a_row_for_each() {
     let table = desk.ok("user list");
     let rows: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["NAME", "ROLE", "ENABLED", "PASSWORD", "CERTIFICATE", "CHANGED"]);
-    assert_eq!(rows[1][..5], ["lamp-7", "Student", "yes", "no", "no"]);
-    assert_eq!(rows[2][..5], ["sam", "Student", "yes", "yes", "no"]);
+    assert_eq!(rows[1][..5], ["lamp-7", "Student", "yes", "no", "any"]);
+    assert_eq!(rows[2][..5], ["sam", "Student", "yes", "yes", "any"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::support::broker::{Broker, Settings, finish};
 use crate::support::wire::Connect;
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -55,6 +56,36 @@ fn a_stranger_finds_the_way_from_user_add_to_logs() {
     assert!(!log.contains(PASSWORD), "{log}");
     for log in [broker.run(&["logs"]), broker.run(&["logs", "--json"])] {
         assert!(!log.contains("hello"), "the log holds a payload:\n{log}");
+    }
+}
+
+/// The same with passwords, lines and the older version.
+#[test]
+fn lines_of_a_program_are_published_with_a_password() {
+    let broker = Settings::secure().start();
+    broker.add_user("alice", "Teacher", PASSWORD);
+    let as_alice = |arguments: &[&str]| {
+        let mut command = broker.command(arguments);
+        command.args(["--port", &broker.port().to_string(), "--user", "alice", "--password-stdin"]);
+        command
+    };
+    let lines: Vec<_> = (0..30).map(|number| format!("line {number}, größer & \"quoted\"")).collect();
+    for mqtt in ["3.1.1", "5"] {
+        for qos in ["0", "1", "2"] {
+            let topic = format!("school/{mqtt}/{qos}");
+            let common = ["--topic", &topic, "--qos", qos, "--mqtt", mqtt];
+            let mut subscriber = as_alice(&[&["sub", "--count", "30", "--payload-only"], &common[..]].concat());
+            subscriber.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut subscriber = subscriber.spawn().unwrap();
+            writeln!(subscriber.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+            wait_for_log(&broker, &["--action", "SUBSCRIBE"], &topic);
+            let publisher = as_alice(&[&["pub", "--lines"], &common[..]].concat());
+            let published = finish(publisher, &format!("{PASSWORD}\n{}\n", lines.join("\n")));
+            assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+            let received = subscriber.wait_with_output().unwrap();
+            assert!(received.status.success(), "{}", String::from_utf8_lossy(&received.stderr));
+            assert_eq!(String::from_utf8(received.stdout).unwrap().lines().collect::<Vec<_>>(), lines, "{topic}");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The life of a broker: first start, restart, stop, crash.
 
-use crate::support::broker::{Broker, Settings, finish};
+use crate::support::broker::{Broker, Settings, finish, securemq};
 use crate::support::wire::{Connect, Publish, Request, Will};
 use std::os::unix::fs::PermissionsExt;
 
@@ -20,6 +20,18 @@ fn the_first_start_makes_everything_and_says_so_once() {
     assert!(!second.contains(&password), "the password is printed once:\n{second}");
     assert!(second.contains("listening on mqtts://"), "{second}");
     broker.connect_securely(&Connect::v5("admin's device").login("admin", &password)).ping();
+}
+
+/// Whatever ends the first start, it has said the password of the account that it made.
+#[test]
+fn a_first_start_that_fails_has_said_the_password() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = securemq(folder.path());
+    command.args(["serve", "--listen", &format!("mqtts://{}", taken.local_addr().unwrap())]);
+    let output = finish(command, "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("made the user admin with the password"));
 }
 
 /// Nobody else on the machine may read the folder or the key.

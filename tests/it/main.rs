@@ -14,17 +14,22 @@
 #[macro_use]
 mod support;
 mod cli_config;
+mod cli_pubsub;
 mod cli_store;
 mod v5;
 mod v311;
 mod v31;
 mod access;
+mod certificates;
 mod workers;
 mod transport;
 mod lifecycle;
+mod durability;
 mod interop;
 mod journey;
+mod log;
 mod sealed;
 mod stress;
 mod cli_cert;
+mod admin;
 mod fuzz_corpus;

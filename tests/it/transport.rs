@@ -82,6 +82,19 @@ fn the_protocol_is_negotiated() {
     assert!(broker.trust().offering(&["h2", "http/1.1"]).handshake(broker.address()).is_err());
 }
 
+/// TLS says goodbye as well, so that a client can tell an end from an attack that cuts it off.
+#[test]
+fn the_end_of_a_tls_connection_is_announced() {
+    let broker = Settings::open().listen("mqtts://127.0.0.1:0").start();
+    for last in [&[wire::DISCONNECT, 0][..], &[0x00, 0x00]] {
+        let mut stream = broker.trust().handshake(broker.address_of(1)).unwrap();
+        stream.write_all(&[&Connect::v5("x").encode(), last].concat()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the connection ends with close_notify");
+        assert_eq!(answer[0], 0x20);
+    }
+}
+
 /// Session resumption makes coming back cheap.
 #[test]
 fn a_tls_session_is_resumed() {
@@ -212,6 +225,27 @@ fn half_a_handshake_is_dropped() {
         let _ = socket.read_to_end(&mut answer);
     }
     assert!(begin.elapsed() < Duration::from_secs(10), "closed after {:?}", begin.elapsed());
+}
+
+/// Many strangers who claim much and send what they may: the broker holds 64 KB of each at most, and soon nothing.
+#[test]
+fn strangers_can_not_fill_the_memory() {
+    const STRANGERS: usize = 300;
+    let broker = Settings::open().connect_timeout_seconds(5).start();
+    let before = broker.resident_bytes();
+    let mut strangers: Vec<_> = (0..STRANGERS).map(|_| broker.open()).collect();
+    for stranger in &mut strangers {
+        // A whole packet of 65,000 bytes would be taken; this one stays incomplete.
+        stranger.try_send(&[0x10, 0xF0, 0xFB, 0x03, 0, 4, b'M', b'Q', b'T', b'T', 5]);
+        stranger.try_send(&vec![0; 60_000]);
+    }
+    broker.client("honest").ping();
+    let grown = broker.resident_bytes().saturating_sub(before);
+    assert!(grown < 64 * 1024 * STRANGERS as u64 + (16 << 20), "{grown} bytes for {STRANGERS} strangers");
+    for stranger in &mut strangers {
+        assert!(stranger.read_bytes_to_end().len() < 100);
+    }
+    broker.client("honest").ping();
 }
 
 /// A stranger may claim a huge packet; before login it is not believed.

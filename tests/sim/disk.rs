@@ -53,6 +53,12 @@ impl Disk {
         let (topic, version, message) = match op {
             StoreOp::Retain { message, version } => (message.topic.clone(), version, Some(message)),
             StoreOp::Unretain { topic, version } => (topic, version, None),
+            StoreOp::Journal(_)
+            | StoreOp::Checkpoint { .. }
+            | StoreOp::Chunk { .. }
+            | StoreOp::DropChunk(_)
+            | StoreOp::Forget(_)
+            | StoreOp::Cut { .. } => return,
         };
         // An expired message is taken out under its own version.
         let is_outdated = self.rows.get(&topic).is_some_and(|row| row.version > version);

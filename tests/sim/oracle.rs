@@ -303,6 +303,7 @@ impl Oracle {
             }
             Effect::Close { connection, reason } => self.connection_ends(*connection, *reason, is_rude),
             Effect::Store { commit, op } => self.store_is_told(shard, *commit, op),
+            Effect::Load(_) => {}
             Effect::Record(event) => self.event_is_recorded(shard, event),
             Effect::Forward { peer, frame } => {
                 self.mail.entry((shard, peer.0)).or_default().0 += 1;
@@ -336,6 +337,12 @@ impl Oracle {
         let (version, number) = match op {
             StoreOp::Retain { message, version } => (*version, number_in(message)),
             StoreOp::Unretain { version, .. } => (*version, None),
+            StoreOp::Journal(_)
+            | StoreOp::Checkpoint { .. }
+            | StoreOp::Chunk { .. }
+            | StoreOp::DropChunk(_)
+            | StoreOp::Forget(_)
+            | StoreOp::Cut { .. } => return,
         };
         self.will_is_seen(shard, number);
         let published = if let Current::Publish { number, .. } = self.current { Some(number) } else { None };

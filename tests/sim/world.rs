@@ -568,7 +568,7 @@ impl World {
             }
             Effect::Store { commit, op } => self.disk.write(shard, commit, op),
             Effect::Forward { peer, frame } => self.network.post(shard, peer.0, frame),
-            Effect::Record(_) => {}
+            Effect::Load(_) | Effect::Record(_) => {}
         }
     }
 

@@ -5,7 +5,7 @@ use crate::broker::message::Message;
 use crate::broker::reason::Reason;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::protocol::{Packet, PacketId};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// An acknowledgement that waits until what it promises is true.
@@ -25,6 +25,9 @@ pub struct Inbound {
     /// QoS 2 messages taken over and not yet released, each with what its PUBREC waits for; a PUBLISH with one of
     /// these is a repetition. [v5:MQTT-4.3.3-10]
     pub unreleased: BTreeMap<PacketId, Option<Ticket>>,
+    /// Those that were taken over before the broker was started: whether every receiver has them is not known, so a
+    /// repetition is routed again.
+    pub uncertain: BTreeSet<PacketId>,
     /// Acknowledgements in the order they are owed, which is the order they are sent in. [v5:MQTT-4.6.0-2] to -4
     held: VecDeque<HeldAck>,
     held_publishes: usize,

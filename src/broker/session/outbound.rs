@@ -79,99 +79,251 @@ pub enum Stage {
     Comp,
 }
 
+impl Stage {
+    /// What a message waits for when it was sent.
+    pub fn first(qos: QoS) -> Self {
+        match qos {
+            QoS::ExactlyOnce => Self::Rec,
+            QoS::AtMostOnce | QoS::AtLeastOnce => Self::Ack,
+        }
+    }
+}
+
 /// The sending side of a session.
+///
+/// The queue of a durable session has three parts, in this order: its head in memory, chunks on disk, and its end in
+/// memory. Only the head is sent from; when it runs out, the next chunk is read back. So what an absent client is owed
+/// takes disk and not memory, and which message is where follows from the changes alone, so that replaying them leads
+/// to the same parts.
 #[derive(Debug, Default)]
 pub struct Outbound {
     inflight: VecDeque<Sent>,
     /// How many at the end of those in flight this connection has not been sent again yet.
     unsent: usize,
     /// What will be in flight once the client takes more.
-    queue: VecDeque<Queued>,
+    head: Part,
+    /// How many messages and bytes each chunk on disk has.
+    chunks: VecDeque<(u32, u64)>,
+    /// The number of the first chunk.
+    first_chunk: u64,
+    /// Whether the first chunk is on its way back.
+    is_loading: bool,
+    end: Part,
+    /// Whether the queue may leave the memory.
+    is_durable: bool,
     /// What is of QoS 0 and waits for the socket alone: the receive maximum must not delay it. [v5:MQTT-3.3.4-10]
-    queue_of_qos0: VecDeque<Queued>,
-    queued_bytes: usize,
-    queued_retained: usize,
+    of_qos0: Part,
     next_id: Option<PacketId>,
     serial: u64,
 }
 
+/// Messages in memory with their size.
+#[derive(Debug, Default)]
+struct Part {
+    messages: VecDeque<Queued>,
+    bytes: usize,
+    retained: usize,
+}
+
+impl Part {
+    fn push(&mut self, queued: Queued) {
+        if queued.is_retained {
+            self.retained = self.retained.saturating_add(1);
+        } else {
+            self.bytes = self.bytes.saturating_add(queued.message.size());
+        }
+        self.messages.push_back(queued);
+    }
+
+    fn pop(&mut self) -> Option<Queued> {
+        let queued = self.messages.pop_front()?;
+        if queued.is_retained {
+            self.retained = self.retained.saturating_sub(1);
+        } else {
+            self.bytes = self.bytes.saturating_sub(queued.message.size());
+        }
+        if self.messages.is_empty() {
+            // A burst must not pin its high-water mark in every session.
+            self.messages = VecDeque::new();
+        }
+        Some(queued)
+    }
+
+    fn len(&self) -> usize {
+        self.messages.len().saturating_sub(self.retained)
+    }
+}
+
 impl Outbound {
+    /// Messages that the head of a queue has at most when it grows; the rest can leave the memory.
+    const HEAD_MESSAGES: usize = 256;
+    const HEAD_BYTES: usize = 64 << 10;
+
+    /// What makes a chunk: large enough for one read to be worth it, small enough to be in memory for each client
+    /// that drains its queue.
+    const CHUNK_MESSAGES: usize = 1024;
+    const CHUNK_BYTES: usize = 256 << 10;
+
+    /// Lets the queue leave the memory from now on.
+    pub fn make_durable(&mut self) {
+        self.is_durable = true;
+    }
+
     /// Messages in flight.
     pub fn inflight_len(&self) -> usize {
         self.inflight.len()
     }
 
+    /// Messages in flight, in the order they were sent.
+    pub fn inflight(&self) -> impl Iterator<Item = &Sent> {
+        self.inflight.iter()
+    }
+
+    /// The head of the queue and its end, with the chunks that lie between them.
+    pub fn queue(&self) -> (impl Iterator<Item = &Queued>, u64, Vec<(u32, u64)>, impl Iterator<Item = &Queued>) {
+        let chunks = self.chunks.iter().copied().collect();
+        (self.head.messages.iter(), self.first_chunk, chunks, self.end.messages.iter())
+    }
+
     /// Messages queued, retained ones not counted.
     pub fn queued_len(&self) -> usize {
-        self.queue.len().saturating_add(self.queue_of_qos0.len()).saturating_sub(self.queued_retained)
+        let on_disk = self.chunks.iter().map(|(messages, _)| usize::try_from(*messages).unwrap_or(usize::MAX));
+        [self.head.len(), self.end.len(), self.of_qos0.len()].into_iter().chain(on_disk).sum()
     }
 
     /// Retained messages that wait to be sent.
     pub fn queued_retained(&self) -> usize {
-        self.queued_retained
+        self.head.retained.saturating_add(self.end.retained).saturating_add(self.of_qos0.retained)
     }
 
     /// Bytes of the messages queued, retained ones not counted: they are shared with the store of retained messages.
     pub fn queued_bytes(&self) -> usize {
-        self.queued_bytes
+        let on_disk = self.chunks.iter().map(|(_, bytes)| usize::try_from(*bytes).unwrap_or(usize::MAX));
+        [self.head.bytes, self.end.bytes, self.of_qos0.bytes].into_iter().chain(on_disk).sum()
+    }
+
+    /// Bytes of QoS 0 that wait.
+    pub fn queued_qos0_bytes(&self) -> usize {
+        self.of_qos0.bytes
     }
 
     /// Whether nothing waits.
     pub fn queue_is_empty(&self) -> bool {
-        self.queue.is_empty() && self.queue_of_qos0.is_empty()
+        self.queue_is_empty_for(QoS::AtMostOnce) && self.queue_is_empty_for(QoS::AtLeastOnce)
     }
 
     /// Whether nothing of this level waits, so that the next such message may be sent at once.
     pub fn queue_is_empty_for(&self, qos: QoS) -> bool {
         match qos {
-            QoS::AtMostOnce => self.queue_of_qos0.is_empty(),
-            QoS::AtLeastOnce | QoS::ExactlyOnce => self.queue.is_empty(),
+            QoS::AtMostOnce => self.of_qos0.messages.is_empty(),
+            QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                self.head.messages.is_empty() && self.chunks.is_empty() && self.end.messages.is_empty()
+            }
         }
     }
 
     /// Queues at the end.
     pub fn push(&mut self, queued: Queued) {
-        if queued.is_retained {
-            self.queued_retained = self.queued_retained.saturating_add(1);
+        if queued.qos == QoS::AtMostOnce {
+            return self.of_qos0.push(queued);
+        }
+        let is_short = self.head.messages.len() < Self::HEAD_MESSAGES && self.head.bytes < Self::HEAD_BYTES;
+        let has_more = !self.chunks.is_empty() || !self.end.messages.is_empty();
+        if self.is_durable && (has_more || !is_short) {
+            self.end.push(queued);
         } else {
-            self.queued_bytes = self.queued_bytes.saturating_add(queued.message.size());
+            self.head.push(queued);
         }
-        match queued.qos {
-            QoS::AtMostOnce => self.queue_of_qos0.push_back(queued),
-            QoS::AtLeastOnce | QoS::ExactlyOnce => self.queue.push_back(queued),
+    }
+
+    /// Adds to the head, however long it is: for rebuilding what was there.
+    pub fn push_head(&mut self, queued: Queued) {
+        self.head.push(queued);
+    }
+
+    /// Adds to the end, whatever the head has: for rebuilding what was there.
+    pub fn push_end(&mut self, queued: Queued) {
+        self.end.push(queued);
+    }
+
+    /// Says which chunks are on disk: for rebuilding what was there.
+    pub fn set_chunks(&mut self, first: u64, sizes: Vec<(u32, u64)>) {
+        self.first_chunk = first;
+        self.chunks = sizes.into();
+    }
+
+    /// Whether the end is long enough to leave the memory.
+    pub fn can_spill(&self) -> bool {
+        let is_long = self.end.messages.len() >= Self::CHUNK_MESSAGES || self.end.bytes >= Self::CHUNK_BYTES;
+        self.is_durable && is_long
+    }
+
+    /// Takes the end out as the next chunk, with its number.
+    pub fn spill(&mut self) -> (u64, Vec<Queued>) {
+        let number = self.first_chunk.saturating_add(u64::try_from(self.chunks.len()).unwrap_or(u64::MAX));
+        let end = std::mem::take(&mut self.end);
+        let messages = u32::try_from(end.messages.len()).unwrap_or(u32::MAX);
+        self.chunks.push_back((messages, u64::try_from(end.bytes).unwrap_or(u64::MAX)));
+        (number, end.messages.into())
+    }
+
+    /// The chunk that must be read back before anything more can be sent; asked for once.
+    pub fn wanted_chunk(&mut self) -> Option<u64> {
+        if self.is_loading || !self.head.messages.is_empty() || self.chunks.is_empty() {
+            return None;
         }
+        self.is_loading = true;
+        Some(self.first_chunk)
+    }
+
+    /// The first chunk is back, or cannot be read; whether it was waited for.
+    pub fn chunk_loaded(&mut self, number: u64, messages: Vec<Queued>) -> bool {
+        if !self.is_loading || number != self.first_chunk {
+            return false;
+        }
+        self.is_loading = false;
+        self.first_chunk = self.first_chunk.saturating_add(1);
+        self.chunks.pop_front();
+        messages.into_iter().for_each(|queued| self.head.push(queued));
+        self.draw_up();
+        true
     }
 
     /// Takes the next of QoS 0 out of the queue.
     pub fn pop_qos0(&mut self) -> Option<Queued> {
-        let queued = pop_front(&mut self.queue_of_qos0)?;
-        Some(self.popped(queued))
+        self.of_qos0.pop()
     }
 
     /// Takes the next above QoS 0 out of the queue.
     pub fn pop(&mut self) -> Option<Queued> {
-        let queued = pop_front(&mut self.queue)?;
-        Some(self.popped(queued))
+        let queued = self.head.pop()?;
+        self.draw_up();
+        Some(queued)
     }
 
-    fn popped(&mut self, queued: Queued) -> Queued {
-        if queued.is_retained {
-            self.queued_retained = self.queued_retained.saturating_sub(1);
-        } else {
-            self.queued_bytes = self.queued_bytes.saturating_sub(queued.message.size());
+    /// With nothing in between, the end becomes the head.
+    fn draw_up(&mut self) {
+        if self.head.messages.is_empty() && self.chunks.is_empty() {
+            self.head = std::mem::take(&mut self.end);
         }
-        queued
     }
 
     /// Drops what is queued and may not be kept for an absent client.
     pub fn drop_queued_qos0(&mut self) {
-        while self.pop_qos0().is_some() {}
+        self.of_qos0 = Part::default();
+    }
+
+    /// Puts a message in flight that was there before: for rebuilding what was there.
+    pub fn put_inflight(&mut self, packet_id: PacketId, queued: Queued, stage: Stage) {
+        self.serial = self.serial.wrapping_add(1);
+        self.inflight.push_back(Sent { packet_id, queued, stage, serial: self.serial });
+        self.next_id = Some(packet_id.next());
     }
 
     /// Puts a message in flight under an identifier that no other message in flight has. [v5:MQTT-2.2.1-4]
     pub fn send(&mut self, queued: Queued) -> PacketId {
         let packet_id = self.free_packet_id();
-        let stage = if queued.qos == QoS::ExactlyOnce { Stage::Rec } else { Stage::Ack };
+        let stage = Stage::first(queued.qos);
         self.serial = self.serial.wrapping_add(1);
         self.inflight.push_back(Sent { packet_id, queued, stage, serial: self.serial });
         packet_id
@@ -258,15 +410,6 @@ impl Outbound {
     fn position(&self, packet_id: PacketId) -> Option<usize> {
         self.inflight.iter().position(|sent| sent.packet_id == packet_id)
     }
-}
-
-/// Takes the first out. A burst must not pin its high-water mark in every session.
-fn pop_front(queue: &mut VecDeque<Queued>) -> Option<Queued> {
-    let first = queue.pop_front()?;
-    if queue.is_empty() {
-        *queue = VecDeque::new();
-    }
-    Some(first)
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use super::outbound::Outbound;
 use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
-use crate::broker::effect::{ConnectionId, SessionRef};
+use crate::broker::effect::{CommitId, ConnectionId, SessionRef};
+use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::SessionKey;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
 use crate::protocol::{ProtocolVersion, SharedFilter};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub struct Session {
     pub key: Arc<SessionKey>,
     /// Where it is.
     pub at: SessionRef,
+    /// Its number in the store, if it outlives the broker's process.
+    pub durable: Option<DurableId>,
+    /// The first change that its checkpoint does not have.
+    pub dirty_since: Option<CommitId>,
     /// What its owner may do, as of the policy of the moment.
     pub rights: Rights,
     /// Its connection.
@@ -38,6 +43,8 @@ pub struct Session {
     pub inbound: Inbound,
     /// What its client is sent.
     pub outbound: Outbound,
+    /// QoS 2 messages that it has taken and that their publishers have not released.
+    pub once: BTreeSet<Once>,
     /// What is published if it vanishes.
     pub will: Option<Will>,
     /// Whether messages in flight and queued must be asked about again because the rights may have changed since.
@@ -74,8 +81,20 @@ pub struct Live {
     pub inbound_aliases: InboundAliases,
     /// Aliases introduced to it.
     pub outbound_aliases: OutboundAliases,
+    /// Whether its CONNACK was sent: nothing else is before.
+    pub is_welcome: bool,
+    /// Messages that wait for the disk; later ones wait behind them, so that their order is kept.
+    pub waiting: usize,
     /// Bytes handed to the driver and not reported as written.
     pub unwritten: usize,
+    /// When it began.
+    pub since: Timestamp,
+    /// Whether nobody else can read it.
+    pub is_encrypted: bool,
+    /// Messages that it published.
+    pub received: u64,
+    /// Messages that it was sent.
+    pub sent: u64,
 }
 
 impl Session {

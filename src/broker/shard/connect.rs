@@ -1,20 +1,24 @@
 //! How connections and sessions begin and end.
 
 use super::core::Shard;
+use super::promises::Due;
 use super::timers::Timer;
 use crate::broker::access::{Permission, Verdict};
-use crate::broker::effect::{ConnectionId, Effect, Effects, SessionRef};
+use crate::broker::address::Address;
+use crate::broker::effect::{ConnectionId, Effect, Effects, SessionRef, partition_of_session};
 use crate::broker::event::{AuditEvent, EventKind, Who};
+use crate::broker::frame::DurableId;
 use crate::broker::input::Connecting;
 use crate::broker::message::SessionKey;
 use crate::broker::reason::Reason;
-use crate::broker::session::{Inbound, InboundAliases, Live, Outbound, OutboundAliases, Session, Will};
+use crate::broker::record::Record;
+use crate::broker::session::{HeldAck, Inbound, InboundAliases, Live, Outbound, OutboundAliases, Session, Will};
 use crate::broker::time::Timestamp;
 use crate::protocol::{
     ConnAck, ConnAckProperties, Connect, Disconnect, DisconnectProperties, Packet, PacketType, Property,
     ProtocolVersion, ReasonCode, Text, Violation,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,8 +51,12 @@ impl Shard {
         };
         let index = resumed.unwrap_or_else(|| self.new_session(Arc::clone(&key), connecting));
         self.attach(now, index, connecting, will);
-        let connack = self.connack(connecting, resumed.is_some());
-        effects.push(Effect::Send { connection: connecting.connection, packet: connack });
+        let before = self.promises.last_commit();
+        if resumed.is_none() {
+            let owner = Arc::clone(&key);
+            self.journal(index, |session| Record::Began { session, key: owner }, effects);
+        }
+        self.journal_change(index, effects);
         let kind = EventKind::Connected {
             version: connecting.connect.version,
             session_present: resumed.is_some(),
@@ -56,7 +64,27 @@ impl Shard {
         };
         self.record(index, kind, effects);
         self.tell_groups(index, effects);
-        self.pump(now, index, effects);
+        // That a durable session begins, or goes on, is said when it is on disk, and before everything else.
+        let packet = self.connack(connecting, resumed.is_some());
+        let Some(at) = self.sessions.get(index).map(|session| session.at) else { return };
+        let ticket = (self.promises.last_commit() != before).then(|| self.promises.open(Due::Session(at)));
+        let ticket = self.close_promise(ticket, before);
+        self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
+    }
+
+    /// A session that cannot be stored is not begun.
+    pub(super) fn refuse_welcome(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
+        let reason = Reason::StoreFailed;
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(live) = session.live.take() else { return };
+        // It is kept for a connection that was accepted, and this one is not. [v5:MQTT-3.1.2-7]
+        session.will = None;
+        self.by_connection.remove(&live.connection);
+        let properties = ConnAckProperties::default();
+        let connack = ConnAck { session_present: false, reason: reason.code(), properties };
+        effects.push(Effect::Send { connection: live.connection, packet: Packet::ConnAck(Box::new(connack)) });
+        effects.push(Effect::Close { connection: live.connection, reason });
+        self.detached(now, index, reason, None, effects);
     }
 
     /// What was due for a session before this moment has happened, even if its timer was not looked at yet.
@@ -112,22 +140,49 @@ impl Shard {
     }
 
     fn new_session(&mut self, key: Arc<SessionKey>, connecting: &Connecting) -> u32 {
+        let expiry = connecting.connect.properties.session_expiry_interval.unwrap_or(0);
+        let durable = (expiry.min(self.limits.max_session_expiry) > 0).then(|| self.new_durable_id(&key));
+        let index = self.place_session(key, durable);
+        if let Some(session) = self.sessions.get_mut(index) {
+            session.address = connecting.address;
+        }
+        index
+    }
+
+    fn new_durable_id(&mut self, key: &SessionKey) -> DurableId {
+        self.journal.last_session = self.journal.last_session.saturating_add(1);
+        DurableId::new(self.journal.last_session, partition_of_session(key))
+    }
+
+    /// A session without a connection, at its place.
+    pub(super) fn place_session(&mut self, key: Arc<SessionKey>, durable: Option<DurableId>) -> u32 {
         let rights = self.policy.rights(&key.principal, &key.client_id);
+        let mut outbound = Outbound::default();
+        if durable.is_some() {
+            outbound.make_durable();
+        }
         let at = self.sessions.insert_with(|at| Session {
             key: Arc::clone(&key),
             at,
+            durable,
+            dirty_since: None,
             rights,
             live: None,
-            address: connecting.address,
+            address: Address::Local,
             expiry: None,
             gone_since: None,
             subscriptions: BTreeMap::new(),
             inbound: Inbound::default(),
-            outbound: Outbound::default(),
+            outbound,
+            once: BTreeSet::new(),
             will: None,
             recheck_queue: false,
         });
         self.by_key.insert(key, at.index);
+        if let Some(durable) = durable {
+            self.journal.last_session = self.journal.last_session.max(durable.count());
+            self.by_durable.insert(durable, at.index);
+        }
         at.index
     }
 
@@ -136,7 +191,7 @@ impl Shard {
         let connect = &connecting.connect;
         let properties = &connect.properties;
         let expiry = properties.session_expiry_interval.unwrap_or(0).min(self.limits.max_session_expiry);
-        let keep_alive = self.server_keep_alive(connect).unwrap_or(connect.keep_alive);
+        let keep_alive = self.imposed_keep_alive(connect).unwrap_or(connect.keep_alive);
         let silence_allowed = (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1500));
         let quota = properties.receive_maximum.unwrap_or(u16::MAX).min(self.limits.max_inflight);
         let aliases = properties.topic_alias_maximum.unwrap_or(0).min(self.limits.topic_alias_maximum);
@@ -158,7 +213,13 @@ impl Shard {
             wants_reasons: properties.request_problem_information != Some(false),
             inbound_aliases: InboundAliases::new(self.limits.topic_alias_maximum),
             outbound_aliases: OutboundAliases::new(aliases),
+            is_welcome: false,
+            waiting: 0,
             unwritten: 0,
+            since: now,
+            is_encrypted: connecting.is_encrypted,
+            received: 0,
+            sent: 0,
         });
         self.by_connection.insert(connecting.connection, index);
         if let Some(silence) = silence_allowed {
@@ -166,11 +227,11 @@ impl Shard {
         }
     }
 
-    /// The keep alive that a client of 5.0 is told to use instead of its own. [v5:MQTT-3.2.2-21]
-    fn server_keep_alive(&self, connect: &Connect) -> Option<u16> {
+    /// The keep alive that a client gets that asks for a longer one, or for none.
+    fn imposed_keep_alive(&self, connect: &Connect) -> Option<u16> {
         let maximum = self.limits.max_keep_alive;
         let is_longer = connect.keep_alive == 0 || connect.keep_alive > maximum;
-        (connect.version.has_properties() && maximum > 0 && is_longer).then_some(maximum)
+        (maximum > 0 && is_longer).then_some(maximum)
     }
 
     fn connack(&self, connecting: &Connecting, session_present: bool) -> Packet {
@@ -183,7 +244,8 @@ impl Shard {
             properties.receive_maximum = Some(self.limits.receive_maximum);
             properties.maximum_packet_size = Some(self.limits.max_packet_size);
             properties.topic_alias_maximum = Some(self.limits.topic_alias_maximum);
-            properties.server_keep_alive = self.server_keep_alive(connect);
+            // [v5:MQTT-3.2.2-21]
+            properties.server_keep_alive = self.imposed_keep_alive(connect);
             properties.assigned_client_id = connecting.is_assigned.then(|| connecting.client_id.text().clone());
         }
         let session_present = session_present && connect.version != ProtocolVersion::V3_1;
@@ -236,7 +298,8 @@ impl Shard {
     ) {
         let Some(live) = self.sessions.get_mut(index).and_then(|session| session.live.take()) else { return };
         self.by_connection.remove(&live.connection);
-        if live.version.server_explains_itself() {
+        // [v5:MQTT-3.14.0-1]
+        if live.is_welcome && live.version.server_explains_itself() {
             let words = detail.as_deref().unwrap_or(reason.words());
             let reason_string = live.wants_reasons.then(|| Text::try_from(words).ok()).flatten();
             let properties = DisconnectProperties { reason_string, ..DisconnectProperties::default() };
@@ -257,8 +320,9 @@ impl Shard {
         session.outbound.drop_queued_qos0();
         let at = session.at;
         let Some(expiry) = session.expiry else { return self.end_session(now, index, reason, effects) };
-        self.timers.set(now.after(expiry), Timer::SessionExpiry(at));
         let delay = session.will.as_ref().map(|will| will.delay);
+        self.journal_change(index, effects);
+        self.timers.set(now.after(expiry), Timer::SessionExpiry(at));
         self.tell_groups(index, effects);
         match delay {
             None => {}
@@ -314,6 +378,9 @@ impl Shard {
         }
         if let Some(session) = self.sessions.remove(index) {
             self.by_key.remove(&session.key);
+            if let Some(durable) = session.durable {
+                self.forget(durable, session.dirty_since, index, effects);
+            }
         }
     }
 
@@ -321,6 +388,8 @@ impl Shard {
     fn publish_will(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(will) = session.will.take() else { return };
+        self.journal_change(index, effects);
+        let Some(session) = self.sessions.get(index) else { return };
         let mut message = will.publish(now);
         let verdict = session.rights.verdict(Permission::Publish, &message.topic);
         let topic = message.topic.text().clone();
@@ -333,7 +402,7 @@ impl Shard {
         // Nobody is left to be told with 0x97, so whoever is subscribed gets it and nobody later does.
         message.retain = message.retain && !self.retained_is_full(&message.topic, message.payload.len());
         let message = Arc::new(message);
-        let delivered = self.publish_everywhere(now, &message, None, effects).matched;
+        let delivered = self.publish_everywhere(now, &message, None, effects);
         let (qos, retain) = (message.qos, message.retain);
         self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);
     }

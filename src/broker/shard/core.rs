@@ -1,5 +1,6 @@
 //! The state of a shard, and which input goes where.
 
+use super::journal::Journal;
 use super::promises::Promises;
 use super::timers::{Timer, Timers};
 use crate::broker::access::Policy;
@@ -7,12 +8,13 @@ use crate::broker::arena::Arena;
 use crate::broker::counters::Counters;
 use crate::broker::effect::{ConnectionId, Effect, Effects, GroupKey, SessionRef, ShardId};
 use crate::broker::event::{AuditEvent, EventKind, Who};
+use crate::broker::frame::DurableId;
 use crate::broker::input::Input;
 use crate::broker::limits::Limits;
 use crate::broker::message::{Message, SessionKey};
 use crate::broker::reason::Reason;
 use crate::broker::routing::{Group, Retained, Trie};
-use crate::broker::session::{HeldAck, Live, Session};
+use crate::broker::session::{HeldAck, Live, Queued, Session};
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
 use crate::protocol::{Packet, Violation};
@@ -30,11 +32,13 @@ pub struct Shard {
     pub(super) sessions: Arena<Session>,
     pub(super) by_key: BTreeMap<Arc<SessionKey>, u32>,
     pub(super) by_connection: HashMap<ConnectionId, u32>,
+    pub(super) by_durable: BTreeMap<DurableId, u32>,
     pub(super) trie: Trie,
     pub(super) groups: Arena<Group>,
     pub(super) groups_by_key: BTreeMap<GroupKey, u32>,
     pub(super) retained: Retained,
     pub(super) promises: Promises,
+    pub(super) journal: Journal,
     pub(super) timers: Timers,
     pub(super) counters: Counters,
     pub(super) matches: Matches,
@@ -61,11 +65,13 @@ impl Shard {
             sessions: Arena::default(),
             by_key: BTreeMap::new(),
             by_connection: HashMap::new(),
+            by_durable: BTreeMap::new(),
             trie: Trie::default(),
             groups: Arena::default(),
             groups_by_key: BTreeMap::new(),
             retained: Retained::default(),
             promises: Promises::default(),
+            journal: Journal::default(),
             timers: Timers::default(),
             counters: Counters::default(),
             matches: Matches::default(),
@@ -90,6 +96,11 @@ impl Shard {
             Input::Restored { message, version } => {
                 self.retained.apply(&message, version);
             }
+            Input::Checkpointed(records) => self.restore_checkpoint(records),
+            Input::Replayed(record) => self.replay(record),
+            Input::Recovered { went_down, run } => self.recovered(now, went_down, run, effects),
+            Input::FrameEnds => self.complete_frame(now, effects),
+            Input::ChunkLoaded { chunk, records } => self.chunk_loaded(now, chunk, records, effects),
             Input::PolicyChanged(policy) => self.policy_changed(now, policy, effects),
             Input::Tick => self.tick(now, effects),
             Input::ShutDown => self.shut_down(now, effects),
@@ -146,7 +157,7 @@ impl Shard {
             Packet::PubComp(ack) => self.pubcomp(now, index, &ack, effects),
             Packet::Subscribe(subscribe) => self.subscribe(now, index, &subscribe, effects),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(now, index, &unsubscribe, effects),
-            Packet::PingReq => effects.push(Effect::Send { connection, packet: Packet::PingResp }),
+            Packet::PingReq => self.answer(now, index, Packet::PingResp, effects),
             Packet::Disconnect(disconnect) => self.disconnect(now, index, &disconnect, effects),
             Packet::Auth(_) => self.violated(now, index, Violation::UnexpectedAuth, effects),
             Packet::Connect(_) => self.violated(now, index, Violation::SecondConnect, effects),
@@ -162,6 +173,7 @@ impl Shard {
                 Timer::KeepAlive(connection) => self.keep_alive_due(now, connection, effects),
                 Timer::Will(at) => self.will_due(now, at, effects),
                 Timer::SessionExpiry(at) => self.session_expiry_due(now, at, effects),
+                Timer::Rewrite => self.rewrite_due(effects),
             }
         }
         self.expire_retained(now, effects);
@@ -170,6 +182,17 @@ impl Shard {
     /// Ends a connection whose client broke the protocol. [v5:MQTT-4.13.1-1]
     pub(super) fn violated(&mut self, now: Timestamp, index: u32, violation: Violation, effects: &mut Effects) {
         self.end_connection(now, index, Reason::of(&violation), Some(violation.to_string()), effects);
+    }
+
+    /// Answers what waits for nothing but the CONNACK, which is before everything else. [v5:MQTT-3.2.0-1]
+    pub(super) fn answer(&mut self, now: Timestamp, index: u32, packet: Packet, effects: &mut Effects) {
+        match self.live(index) {
+            Some(live) if live.is_welcome => {
+                let connection = live.connection;
+                effects.push(Effect::Send { connection, packet });
+            }
+            _ => self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects),
+        }
     }
 
     /// Owes the session's client an acknowledgement and sends what may go by now. Whoever asks for too many at once is
@@ -186,19 +209,25 @@ impl Shard {
 
     /// Sends the acknowledgements that need wait no longer, in their order.
     pub(super) fn release_held(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
-        let mut has_retained = false;
+        let mut has_more = false;
         while let Some(session) = self.sessions.get_mut(index) {
-            let Some(live) = &session.live else { return };
+            let Some(live) = &mut session.live else { return };
             let Some(ack) = session.inbound.next_ready() else { break };
+            has_more |= !live.is_welcome;
+            live.is_welcome = true;
             effects.push(Effect::Send { connection: live.connection, packet: ack.packet });
             // One that was replaced while the SUBACK waited is left out: the later one was routed as it came.
-            for (message, options) in ack.retained.into_iter().filter(|(message, _)| self.retained.is_current(message))
-            {
-                has_retained = true;
-                session.outbound.push(crate::broker::session::Queued::retained(message, &options));
+            for (message, options) in ack.retained {
+                if !self.retained.is_current(&message) {
+                    continue;
+                }
+                has_more = true;
+                let queued = Queued::retained(Arc::clone(&message), &options);
+                self.queue(index, queued);
+                self.write_receivers(&message, effects);
             }
         }
-        if has_retained {
+        if has_more {
             self.pump(now, index, effects);
         }
     }

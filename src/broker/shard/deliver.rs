@@ -2,7 +2,6 @@
 
 use super::core::{Matches, Shard};
 use super::policy::Sources;
-use super::promises::Due;
 use crate::broker::access::Permission;
 use crate::broker::effect::{
     AliasUse, Delivery, Effect, Effects, GroupKey, PeerFrame, RetainedVersion, SessionRef, ShardId, StoreOp, Ticket,
@@ -11,19 +10,11 @@ use crate::broker::event::EventKind;
 use crate::broker::limits::Limits;
 use crate::broker::message::{Message, Origin};
 use crate::broker::reason::Reason;
+use crate::broker::record::Record;
 use crate::broker::session::{Live, Queued, Session, Stage};
 use crate::broker::time::Timestamp;
 use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode, SharedFilter};
 use std::sync::Arc;
-
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Routed {
-    /// Sessions and groups of this shard, and other shards, that it matched.
-    pub(super) matched: u32,
-    /// What an acknowledgement of it must wait for.
-    pub(super) ticket: Option<Ticket>,
-}
 
 impl Shard {
     /// Publishes a message that a client of this shard, or its will, brought: to everybody who wants it, and if it is to
@@ -32,44 +23,45 @@ impl Shard {
         &mut self,
         now: Timestamp,
         message: &Arc<Message>,
-        due: Option<Due>,
+        ticket: Option<Ticket>,
         effects: &mut Effects,
-    ) -> Routed {
+    ) -> u32 {
         let matches = self.matches_of(message);
-        let ticket = due.filter(|_| message.retain).map(|due| self.promises.open(due));
-        let retained = message.retain.then(|| self.retain(message, ticket, effects));
+        let retained = message.retain.then(|| self.retain(message, effects));
         let wanting = |peer: ShardId, matches: &Matches| matches.peers.contains(&peer);
         for peer in self.peers() {
             let route = wanting(peer, &matches);
             if !route && retained.is_none() {
                 continue;
             }
-            let ticket = ticket.filter(|_| retained.is_some());
             if let Some(ticket) = ticket {
                 self.promises.wait_for_one(ticket);
             }
-            let frame = PeerFrame::Published { message: Arc::clone(message), route, retained, ticket };
+            let once = self.journal.once;
+            let frame = PeerFrame::Published { message: Arc::clone(message), route, retained, once, ticket };
             effects.push(Effect::Forward { peer, frame });
         }
         let others = u32::try_from(matches.peers.len()).unwrap_or(u32::MAX);
-        let matched = self.deliver_here(now, message, matches, effects).saturating_add(others);
-        Routed { matched, ticket: ticket.and_then(|ticket| self.promises.close_if_empty(ticket)) }
+        self.deliver_here(now, message, matches, ticket, effects).saturating_add(others)
     }
 
     /// Delivers a message that another shard passed on.
-    pub(super) fn deliver_forwarded(&mut self, now: Timestamp, message: &Arc<Message>, effects: &mut Effects) {
+    pub(super) fn deliver_forwarded(
+        &mut self,
+        now: Timestamp,
+        message: &Arc<Message>,
+        ticket: Option<Ticket>,
+        effects: &mut Effects,
+    ) {
         let matches = self.matches_of(message);
-        self.deliver_here(now, message, matches, effects);
+        self.deliver_here(now, message, matches, ticket, effects);
     }
 
     /// Makes a message the retained one of its topic and stores that. [v5:MQTT-3.3.1-5]
-    fn retain(&mut self, message: &Arc<Message>, ticket: Option<Ticket>, effects: &mut Effects) -> RetainedVersion {
+    fn retain(&mut self, message: &Arc<Message>, effects: &mut Effects) -> RetainedVersion {
         let version = self.retained.next_version(self.id.0);
         self.retained.apply(message, version);
-        let commit = match ticket {
-            Some(ticket) => self.promises.wait_for_commit(ticket),
-            None => self.promises.next_commit(),
-        };
+        let commit = self.promises.next_commit();
         let op = if message.payload.is_empty() {
             StoreOp::Unretain { topic: message.topic.clone(), version }
         } else {
@@ -121,6 +113,7 @@ impl Shard {
         now: Timestamp,
         message: &Arc<Message>,
         mut matches: Matches,
+        ticket: Option<Ticket>,
         effects: &mut Effects,
     ) -> u32 {
         let mut matched = 0_u32;
@@ -144,9 +137,10 @@ impl Shard {
             matched = matched.saturating_add(1);
             self.deliver(now, index, queued, effects);
         }
+        self.write_receivers(message, effects);
         for group in matches.groups.drain(..) {
             matched = matched.saturating_add(1);
-            self.deliver_to_group(now, group, message, effects);
+            self.deliver_to_group(now, group, message, ticket, effects);
         }
         self.matches = matches;
         matched
@@ -166,6 +160,7 @@ impl Shard {
         now: Timestamp,
         group: u32,
         message: &Arc<Message>,
+        ticket: Option<Ticket>,
         effects: &mut Effects,
     ) {
         let Some(group) = self.groups.get_mut(group) else { return };
@@ -174,7 +169,11 @@ impl Shard {
         if member.at.shard == self.id {
             self.deliver_to_member(now, &group, session, &message, effects);
         } else {
-            let frame = PeerFrame::GroupDelivery { group, member: session, message };
+            if let Some(ticket) = ticket {
+                self.promises.wait_for_one(ticket);
+            }
+            let once = self.journal.once;
+            let frame = PeerFrame::GroupDelivery { group, member: session, message, once, ticket };
             effects.push(Effect::Forward { peer: member.at.shard, frame });
         }
     }
@@ -195,6 +194,7 @@ impl Shard {
         let Some(subscription) = session.subscriptions.get(&name) else { return false };
         let queued = Queued::live(Arc::clone(message), &subscription.options);
         self.deliver(now, index, queued, effects);
+        self.write_receivers(message, effects);
         true
     }
 
@@ -205,25 +205,46 @@ impl Shard {
             self.counters.drop(Reason::Denied);
             return;
         }
+        if queued.qos == QoS::ExactlyOnce && self.has_taken(index) {
+            return;
+        }
+        let Some(session) = self.sessions.get(index) else { return };
         let is_first = session.outbound.queue_is_empty_for(queued.qos);
         if is_first && may_send(session, queued.qos, self.limits.high_water) {
-            self.transmit(now, index, queued, effects);
+            self.transmit(now, index, &queued, Source::Router, effects);
         } else {
             self.enqueue(index, queued, effects);
         }
     }
 
+    /// Queues a message, which is owed from here on.
+    pub(super) fn queue(&mut self, index: u32, queued: Queued) {
+        if queued.qos > QoS::AtMostOnce {
+            self.owe(index, &queued, None);
+        }
+        if let Some(session) = self.sessions.get_mut(index) {
+            session.outbound.push(queued);
+        }
+        self.note_length(index);
+    }
+
     fn enqueue(&mut self, index: u32, mut queued: Queued, effects: &mut Effects) {
         let limits = &self.limits;
         let Some(session) = self.sessions.get_mut(index) else { return };
-        let outbound = &mut session.outbound;
+        let outbound = &session.outbound;
         let bytes = outbound.queued_bytes();
+        let max_bytes = match session.durable {
+            Some(_) => limits.max_queued_bytes,
+            None => limits.max_queued_bytes.min(Limits::QUEUED_IN_MEMORY_BYTES),
+        };
         let is_full = outbound.queued_len() >= limits.max_queued_messages
-            || bytes.saturating_add(queued.message.size()) > limits.max_queued_bytes;
+            || bytes.saturating_add(queued.message.size()) > max_bytes;
         let refusal = match (queued.qos, &session.live) {
             // Nobody is owed a message of QoS 0 while away, so its absence is not worth a word.
             (QoS::AtMostOnce, None) => return,
-            (QoS::AtMostOnce, Some(_)) if bytes >= Limits::QUEUED_QOS0_BYTES => Some(Reason::SlowReceiver),
+            (QoS::AtMostOnce, Some(_)) if outbound.queued_qos0_bytes() >= Limits::QUEUED_QOS0_BYTES => {
+                Some(Reason::SlowReceiver)
+            }
             (QoS::AtMostOnce | QoS::AtLeastOnce | QoS::ExactlyOnce, _) => is_full.then_some(Reason::QueueFull),
         };
         match refusal {
@@ -232,7 +253,7 @@ impl Shard {
                 if queued.qos == QoS::AtMostOnce || queued.message.qos == QoS::AtMostOnce {
                     queued.message = kept_copy(&mut self.kept_copy, queued.message);
                 }
-                outbound.push(queued);
+                self.queue(index, queued);
             }
         }
     }
@@ -266,7 +287,7 @@ impl Shard {
                 queued
             } else {
                 session.recheck_queue &= !session.outbound.queue_is_empty();
-                return;
+                return self.load_chunk(index, effects);
             };
             let must_ask = next.check_delivery || session.recheck_queue;
             let has_lost_its_source = session.recheck_queue
@@ -274,31 +295,53 @@ impl Shard {
                 && !Sources::new(&self.policy).may_still_publish(&next.message);
             if has_lost_its_source || (must_ask && !may_receive(session, &next)) {
                 self.counters.drop(Reason::Denied);
+                if next.qos > QoS::AtMostOnce {
+                    self.journal(index, |session| Record::Dropped { session }, effects);
+                }
                 continue;
             }
-            self.transmit(now, index, next, effects);
+            self.transmit(now, index, &next, Source::Queue, effects);
         }
     }
 
-    /// Sends a message now; above QoS 0 it is in flight from here on.
-    fn transmit(&mut self, now: Timestamp, index: u32, queued: Queued, effects: &mut Effects) {
+    /// Sends a message now; above QoS 0 it is in flight from here on. One of QoS 2 goes to a durable session when that is
+    /// on disk: sent again under another identifier it would arrive twice.
+    fn transmit(&mut self, now: Timestamp, index: u32, queued: &Queued, source: Source, effects: &mut Effects) {
+        let qos = queued.qos;
+        let refusal = |shard: &mut Self, reason, effects: &mut Effects| {
+            shard.dropped(index, &queued.message, reason, effects);
+            if source == Source::Queue && qos > QoS::AtMostOnce {
+                shard.journal(index, |session| Record::Dropped { session }, effects);
+            }
+        };
         if queued.message.is_expired(now) {
-            self.dropped(index, &queued.message, Reason::Expired, effects);
-            return;
+            return refusal(self, Reason::Expired, effects);
         }
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(live) = session.live.as_mut() else { return };
-        let mut delivery = delivery_of(now, &queued);
-        delivery.packet_id = (queued.qos > QoS::AtMostOnce).then_some(PacketId::FIRST);
+        let mut delivery = delivery_of(now, queued);
+        delivery.packet_id = (qos > QoS::AtMostOnce).then_some(PacketId::FIRST);
         if !fit(live, &mut delivery) {
-            self.dropped(index, &queued.message, Reason::TooLargeForReceiver, effects);
-            return;
+            return refusal(self, Reason::TooLargeForReceiver, effects);
         }
-        if queued.qos > QoS::AtMostOnce {
-            delivery.packet_id = Some(session.outbound.send(queued));
-        }
+        let connection = live.connection;
         self.counters.sent = self.counters.sent.saturating_add(1);
-        effects.push(Effect::Deliver { connection: live.connection, delivery });
+        live.sent = live.sent.saturating_add(1);
+        if qos == QoS::AtMostOnce {
+            return self.send_in_order(index, Effect::Deliver { connection, delivery }, effects);
+        }
+        let packet_id = session.outbound.send(queued.clone());
+        delivery.packet_id = Some(packet_id);
+        match source {
+            Source::Router => self.owe(index, queued, Some(packet_id)),
+            Source::Queue => self.journal(index, |session| Record::Sent { session, packet_id }, effects),
+        }
+        let effect = Effect::Deliver { connection, delivery };
+        match (qos, source) {
+            (QoS::ExactlyOnce, Source::Router) => self.send_with_next(index, effect, effects),
+            (QoS::ExactlyOnce, Source::Queue) => self.send_when_stored(index, effect, effects),
+            (QoS::AtMostOnce | QoS::AtLeastOnce, _) => self.send_in_order(index, effect, effects),
+        }
     }
 
     /// Sends a message again that was in flight when the last connection ended. [v5:MQTT-4.4.0-1]
@@ -316,11 +359,14 @@ impl Shard {
         delivery.dup = true;
         delivery.packet_id = Some(sent.packet_id);
         if is_forbidden || !fit(live, &mut delivery) {
-            if session.outbound.receive(sent.packet_id) {
+            let packet_id = sent.packet_id;
+            if session.outbound.receive(packet_id) {
                 // The receiver may hold this identifier of QoS 2, so it is released before it is used again.
-                effects.push(pubrel);
+                self.journal(index, |session| Record::Received { session, packet_id }, effects);
+                self.send_when_stored(index, pubrel, effects);
             } else {
-                session.outbound.forget(sent.packet_id);
+                session.outbound.forget(packet_id);
+                self.journal(index, |session| Record::Finished { session, packet_id }, effects);
             }
             let reason = if is_forbidden { Reason::Denied } else { Reason::TooLargeForReceiver };
             self.dropped(index, &sent.queued.message, reason, effects);
@@ -330,25 +376,37 @@ impl Shard {
     }
 }
 
+/// Where a message comes from that is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// It was published just now.
+    Router,
+    /// It waited in the queue.
+    Queue,
+}
+
 /// Whether the owner of the session may receive the message, by the rights of this moment.
 fn may_receive(session: &Session, queued: &Queued) -> bool {
     session.rights.verdict(Permission::Subscribe, &queued.message.topic).is_allowed()
 }
 
-/// Whether the session is connected and takes another message of this level now. [v5:MQTT-3.3.4-9]
+/// Whether the session is connected, has its CONNACK [v5:MQTT-3.2.0-1], and takes another message of this level now.
+/// [v5:MQTT-3.3.4-9]
 fn may_send(session: &Session, qos: QoS, high_water: usize) -> bool {
     let has_quota = |quota| !session.outbound.has_unsent() && session.outbound.inflight_len() < quota;
     session
         .live
         .as_ref()
-        .is_some_and(|live| live.unwritten < high_water && (qos == QoS::AtMostOnce || has_quota(live.send_quota)))
+        .filter(|live| live.is_welcome && live.unwritten < high_water)
+        .is_some_and(|live| qos == QoS::AtMostOnce || has_quota(live.send_quota))
 }
 
 fn may_resend(session: &Session, high_water: usize) -> bool {
     session
         .live
         .as_ref()
-        .is_some_and(|live| live.unwritten < high_water && session.outbound.inflight_on_connection() < live.send_quota)
+        .filter(|live| live.is_welcome && live.unwritten < high_water)
+        .is_some_and(|live| session.outbound.inflight_on_connection() < live.send_quota)
 }
 
 /// Whether a delivery is small enough for its receiver [v5:MQTT-3.1.2-24]; if so it counts as handed over, with an

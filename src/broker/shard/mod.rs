@@ -4,15 +4,22 @@
 
 mod promises;
 mod timers;
+mod journal;
 mod core;
+mod durable;
 mod policy;
+mod recover;
 mod deliver;
 mod publish;
 mod subscribe;
 mod connect;
 mod peers;
+mod inspect;
 
 pub use self::core::Shard;
+pub use inspect::{
+    ClientDetail, ClientQuery, ClientView, LiveView, Loss, Presence, RetainedQuery, ShardReport, WillView,
+};
 
 #[cfg(test)]
 mod tests;

@@ -18,16 +18,17 @@ impl Shard {
             PeerFrame::InterestAdded { filter } => self.trie.change(&filter, |leaf| leaf.add_peer(peer)),
             PeerFrame::InterestRemoved { filter } => self.trie.change(&filter, |leaf| leaf.remove_peer(peer)),
             PeerFrame::Barrier { ticket } => settled(peer, ticket, CommitOutcome::Stored, effects),
-            PeerFrame::Published { message, route, retained, ticket } => {
+            PeerFrame::Published { message, route, retained, once, ticket } => {
                 // A subscription that the sender does not know of yet was answered with what was retained before, so it
                 // is brought the later message even so.
                 let is_later = retained.is_some_and(|version| self.retained.apply(&message, version));
+                let (promise, before) = self.promise_to_peer(peer, ticket);
                 if route || is_later {
-                    self.deliver_forwarded(now, &message, effects);
+                    self.journal.once = once;
+                    self.deliver_forwarded(now, &message, promise, effects);
+                    self.journal.once = None;
                 }
-                if let Some(ticket) = ticket {
-                    settled(peer, ticket, CommitOutcome::Stored, effects);
-                }
+                self.end_promise_to_peer(peer, ticket, promise, before, effects);
             }
             PeerFrame::GroupJoined { group, member, online, ticket } => {
                 let member = Member { at: MemberAt { shard: peer, session: member }, online };
@@ -43,16 +44,41 @@ impl Shard {
             PeerFrame::GroupLeft { group, member } => {
                 self.remove_member(&group, MemberAt { shard: peer, session: member }, effects);
             }
-            PeerFrame::GroupDelivery { group, member, message } => {
-                if !self.deliver_to_member(now, &group, member, &message, effects) {
-                    effects.push(Effect::Forward { peer, frame: PeerFrame::GroupRefused { group, message } });
+            PeerFrame::GroupDelivery { group, member, message, once, ticket } => {
+                let (promise, before) = self.promise_to_peer(peer, ticket);
+                self.journal.once = once;
+                let is_taken = self.deliver_to_member(now, &group, member, &message, effects);
+                self.journal.once = None;
+                if is_taken {
+                    self.end_promise_to_peer(peer, ticket, promise, before, effects);
+                } else {
+                    promise.and_then(|promise| self.promises.close_if_empty(promise));
+                    effects.push(Effect::Forward {
+                        peer,
+                        frame: PeerFrame::GroupRefused { group, message, once, ticket },
+                    });
                 }
             }
-            PeerFrame::GroupRefused { group, message } => {
+            PeerFrame::GroupRefused { group, message, once, ticket } => {
+                let before = self.promises.last_commit();
                 if let Some(&index) = self.groups_by_key.get(&group) {
-                    self.deliver_to_group(now, index, &message, effects);
+                    self.journal.once = once;
+                    self.deliver_to_group(now, index, &message, ticket, effects);
+                    self.journal.once = None;
+                }
+                if self.promises.last_commit() != before {
+                    self.wait_for_store(ticket);
+                }
+                if let Some(kept) = ticket.and_then(|ticket| self.promises.settle(ticket, CommitOutcome::Stored)) {
+                    self.promise_kept(now, kept, effects);
                 }
             }
+            PeerFrame::Released { once, ticket } => {
+                let (promise, before) = self.promise_to_peer(peer, Some(ticket));
+                self.forget_once(once, effects);
+                self.end_promise_to_peer(peer, Some(ticket), promise, before, effects);
+            }
+            PeerFrame::PublisherGone { publisher } => self.forget_publisher(publisher, effects),
             PeerFrame::Settled { ticket, outcome } => {
                 if let Some(kept) = self.promises.settle(ticket, outcome) {
                     self.promise_kept(now, kept, effects);
@@ -61,13 +87,37 @@ impl Shard {
         }
     }
 
+    /// A promise of this shard for a ticket of another, and what was written down before it.
+    fn promise_to_peer(&mut self, peer: ShardId, ticket: Option<Ticket>) -> (Option<Ticket>, CommitId) {
+        let promise = ticket.map(|ticket| self.promises.open(Due::Peer(peer, ticket)));
+        (promise, self.promises.last_commit())
+    }
+
+    /// Settles the ticket of another shard at once if nothing has to be waited for.
+    fn end_promise_to_peer(
+        &mut self,
+        peer: ShardId,
+        ticket: Option<Ticket>,
+        promise: Option<Ticket>,
+        before: CommitId,
+        effects: &mut Effects,
+    ) {
+        if let Some(ticket) = ticket
+            && self.close_promise(promise, before).is_none()
+        {
+            settled(peer, ticket, CommitOutcome::Stored, effects);
+        }
+    }
+
     /// The store has dealt with every change up to this one.
     pub(super) fn committed(&mut self, now: Timestamp, up_to: CommitId, outcome: CommitOutcome, effects: &mut Effects) {
+        // A CONNACK is among the promises, and goes before everything else.
         while let Some(ticket) = self.promises.next_committed(up_to) {
             if let Some(kept) = self.promises.settle(ticket, outcome) {
                 self.promise_kept(now, kept, effects);
             }
         }
+        self.frame_stored(now, up_to, outcome, effects);
     }
 
     fn promise_kept(&mut self, now: Timestamp, kept: Kept, effects: &mut Effects) {

@@ -35,6 +35,11 @@ impl Shard {
         }
     }
 
+    /// Whether the owner of the session is no longer an account.
+    pub(super) fn is_removed(&self, index: u32) -> bool {
+        matches!(self.standing(index), Standing::Removed)
+    }
+
     fn standing(&self, index: u32) -> Standing {
         match self.sessions.get(index).map(|session| &session.key.principal) {
             None | Some(Principal::Anonymous(_)) => Standing::Good,
@@ -48,7 +53,7 @@ impl Shard {
 
     /// Gives a session the rights of the policy of the moment. Its subscriptions stay, so that they work again when the
     /// right comes back; what they bring is asked about message by message wherever the right is no longer whole.
-    fn renew_rights(&mut self, index: u32) {
+    pub(super) fn renew_rights(&mut self, index: u32) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         session.rights = self.policy.rights(&session.key.principal, &session.key.client_id);
         session.recheck_queue = true;

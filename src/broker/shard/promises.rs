@@ -56,15 +56,23 @@ impl Promises {
         }
     }
 
-    /// It waits for a new commit, too.
-    pub fn wait_for_commit(&mut self, ticket: Ticket) -> CommitId {
+    /// It waits for everything that is to be stored so far, too.
+    pub fn wait_for_last_commit(&mut self, ticket: Ticket) {
         self.wait_for_one(ticket);
-        let commit = self.next_commit();
-        self.commits.push_back((commit, ticket));
-        commit
+        self.commits.push_back((self.last_commit(), ticket));
     }
 
-    /// A commit that nobody waits for.
+    /// The last commit that was given out.
+    pub fn last_commit(&self) -> CommitId {
+        CommitId(self.last_commit)
+    }
+
+    /// The commit that will be given out next.
+    pub fn coming_commit(&self) -> CommitId {
+        CommitId(self.last_commit.wrapping_add(1))
+    }
+
+    /// A new commit.
     pub fn next_commit(&mut self) -> CommitId {
         self.last_commit = self.last_commit.wrapping_add(1);
         CommitId(self.last_commit)

@@ -1,13 +1,14 @@
 //! PUBLISH from a client, and the acknowledgements in both directions.
 
 use super::core::Shard;
-use super::deliver::Routed;
 use super::promises::Due;
 use crate::broker::access::{Permission, RuleId, Verdict};
-use crate::broker::effect::{CommitOutcome, Effect, Effects, SessionRef, Ticket, expires_at};
+use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, PeerFrame, SessionRef, Ticket, expires_at};
 use crate::broker::event::EventKind;
+use crate::broker::frame::Once;
 use crate::broker::message::{Message, MessageProperties, Origin};
 use crate::broker::reason::Reason;
+use crate::broker::record::Record;
 use crate::broker::session::{HeldAck, Stage};
 use crate::broker::time::Timestamp;
 use crate::protocol::{
@@ -29,6 +30,9 @@ impl Shard {
             return self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
         }
         self.counters.received = self.counters.received.saturating_add(1);
+        if let Some(live) = self.live(index) {
+            live.received = live.received.saturating_add(1);
+        }
         let Some(session) = self.sessions.get(index) else { return };
         let verdict = session.rights.verdict(Permission::Publish, &topic);
         let refusal = match verdict {
@@ -69,7 +73,11 @@ impl Shard {
     /// one counts as taken from now on.
     fn repeated(&mut self, index: u32, publish: &Publish) -> Option<(PacketId, Option<Ticket>)> {
         let packet_id = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)?;
-        match self.sessions.get_mut(index)?.inbound.unreleased.entry(packet_id) {
+        let inbound = &mut self.sessions.get_mut(index)?.inbound;
+        if inbound.uncertain.remove(&packet_id) {
+            return None;
+        }
+        match inbound.unreleased.entry(packet_id) {
             Entry::Occupied(taken) => Some((packet_id, *taken.get())),
             Entry::Vacant(place) => {
                 place.insert(None);
@@ -109,36 +117,59 @@ impl Shard {
         };
         // What may be kept must not keep the read buffer that it arrived in.
         let message = Arc::new(if retain || qos > QoS::AtMostOnce { message.compact() } else { message });
-        let due = (qos > QoS::AtMostOnce).then_some(Due::Session(at));
-        let routed = self.publish_everywhere(now, &message, due, effects);
+        let ticket = (qos > QoS::AtMostOnce).then(|| self.promises.open(Due::Session(at)));
+        let before = self.promises.last_commit();
+        if let Some(packet_id) = packet_id.filter(|_| qos == QoS::ExactlyOnce) {
+            self.journal(index, |session| Record::Taken { session, packet_id }, effects);
+        }
+        self.journal.once = self.once_of(index, packet_id.filter(|_| qos == QoS::ExactlyOnce));
+        let matched = self.publish_everywhere(now, &message, ticket, effects);
+        self.journal.once = None;
+        let ticket = self.close_promise(ticket, before);
         if self.limits.log_publish {
             let topic = message.topic.text().clone();
-            let delivered = routed.matched;
+            let delivered = matched;
             self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);
         }
         if let Some(packet_id) = packet_id {
-            self.acknowledge(now, index, qos, packet_id, routed, effects);
+            self.acknowledge(now, index, qos, packet_id, matched, ticket, effects);
         }
     }
 
+    /// What a QoS 2 message of a durable publisher is known by.
+    fn once_of(&self, index: u32, packet_id: Option<PacketId>) -> Option<Once> {
+        let publisher = self.sessions.get(index)?.durable?;
+        Some(Once { publisher, packet_id: packet_id? })
+    }
+
+    /// A promise waits for what was written down since `before`; one that waits for nothing is closed.
+    pub(super) fn close_promise(&mut self, ticket: Option<Ticket>, before: CommitId) -> Option<Ticket> {
+        let ticket = ticket?;
+        if self.promises.last_commit() != before {
+            self.promises.wait_for_last_commit(ticket);
+        }
+        self.promises.close_if_empty(ticket)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what became of one message, told once")]
     fn acknowledge(
         &mut self,
         now: Timestamp,
         index: u32,
         qos: QoS,
         packet_id: PacketId,
-        routed: Routed,
+        matched: u32,
+        ticket: Option<Ticket>,
         effects: &mut Effects,
     ) {
         let speaks = self.live(index).is_some_and(|live| live.version.has_properties());
-        let reason =
-            if routed.matched == 0 && speaks { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+        let reason = if matched == 0 && speaks { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
         let ack = PubAck::new(packet_id, reason);
         let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
         if let Some(session) = self.sessions.get_mut(index).filter(|_| qos == QoS::ExactlyOnce) {
-            session.inbound.unreleased.insert(packet_id, routed.ticket);
+            session.inbound.unreleased.insert(packet_id, ticket);
         }
-        self.hold(now, index, HeldAck { packet, ticket: routed.ticket, retained: Vec::new() }, effects);
+        self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
     }
 
     /// A message that may not be published: 5.0 is told so; older clients get the acknowledgement that ends their
@@ -164,6 +195,9 @@ impl Shard {
             let properties = PubAckProperties { reason_string, user_properties: Vec::new() };
             PubAck { packet_id, reason: reason.code(), properties }
         } else {
+            if publish.qos == QoS::ExactlyOnce {
+                self.journal(index, |session| Record::Taken { session, packet_id }, effects);
+            }
             PubAck::new(packet_id, ReasonCode::Success)
         };
         let packet = if publish.qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
@@ -173,41 +207,68 @@ impl Shard {
     /// PUBREL: the client will not send the message again. [v5:MQTT-4.3.3-11]
     pub(super) fn pubrel(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        let known = session.inbound.unreleased.remove(&ack.packet_id).is_some();
+        let (at, packet_id) = (session.at, ack.packet_id);
+        session.inbound.uncertain.remove(&packet_id);
+        let known = session.inbound.unreleased.remove(&packet_id).is_some();
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        let packet = Packet::PubComp(PubAck::new(ack.packet_id, reason));
-        self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects);
+        let packet = Packet::PubComp(PubAck::new(packet_id, reason));
+        // Once the client knows that it may use the identifier again, the broker must not take that for a repetition.
+        let before = self.promises.last_commit();
+        if known {
+            self.journal(index, |session| Record::Released { session, packet_id }, effects);
+        }
+        let once = self.once_of(index, Some(packet_id));
+        let ticket = once.map(|_| self.promises.open(Due::Session(at)));
+        if let Some((once, ticket)) = once.zip(ticket) {
+            self.forget_once(once, effects);
+            for peer in self.peers() {
+                self.promises.wait_for_one(ticket);
+                effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket } });
+            }
+        }
+        let ticket = self.close_promise(ticket, before);
+        self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
     }
 
     /// PUBACK: a QoS 1 message has arrived.
     pub(super) fn puback(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
-        if let Some(session) = self.sessions.get_mut(index) {
-            session.outbound.acknowledge(ack.packet_id, Stage::Ack);
-        }
+        self.finished(index, ack.packet_id, Stage::Ack, effects);
         self.pump(now, index, effects);
     }
 
     /// PUBREC: a QoS 2 message has arrived, or was refused. [v5:MQTT-4.3.3-4] [v5:MQTT-4.4.0-2]
     pub(super) fn pubrec(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
+        let packet_id = ack.packet_id;
         if ack.reason.is_error() {
-            session.outbound.acknowledge(ack.packet_id, Stage::Rec);
+            self.finished(index, packet_id, Stage::Rec, effects);
             return self.pump(now, index, effects);
         }
-        let known = session.outbound.receive(ack.packet_id);
+        let known = session.outbound.receive(packet_id);
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        if let Some(live) = &session.live {
-            let packet = Packet::PubRel(PubAck::new(ack.packet_id, reason));
-            effects.push(Effect::Send { connection: live.connection, packet });
+        let Some(connection) = session.live.as_ref().map(|live| live.connection) else { return };
+        let packet = Packet::PubRel(PubAck::new(packet_id, reason));
+        if known {
+            // After PUBREL the client forgets the identifier, so the broker must not send the message again.
+            self.journal(index, |session| Record::Received { session, packet_id }, effects);
+            self.send_when_stored(index, Effect::Send { connection, packet }, effects);
+        } else {
+            self.answer(now, index, packet, effects);
         }
     }
 
     /// PUBCOMP: the identifier of a QoS 2 message is free again.
     pub(super) fn pubcomp(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
-        if let Some(session) = self.sessions.get_mut(index) {
-            session.outbound.acknowledge(ack.packet_id, Stage::Comp);
-        }
+        self.finished(index, ack.packet_id, Stage::Comp, effects);
         self.pump(now, index, effects);
+    }
+
+    /// A message in flight is done with, if it waited for this.
+    fn finished(&mut self, index: u32, packet_id: PacketId, stage: Stage, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if session.outbound.acknowledge(packet_id, stage).is_some() {
+            self.journal(index, |session| Record::Finished { session, packet_id }, effects);
+        }
     }
 
     /// A promise to a session is kept, or could not be: then the publisher must not believe that it was.
@@ -225,6 +286,10 @@ impl Shard {
             return;
         }
         let speaks = session.live.as_ref().is_some_and(|live| live.version.has_properties());
+        let is_welcome = session.live.as_ref().is_some_and(|live| live.is_welcome);
+        if outcome == CommitOutcome::Failed && !is_welcome {
+            return self.refuse_welcome(now, index, effects);
+        }
         if outcome == CommitOutcome::Failed && !speaks {
             // Before 5.0 there is no way to say no, so the client must find out by connecting again.
             return self.end_connection(now, index, Reason::StoreFailed, None, effects);

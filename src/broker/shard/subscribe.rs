@@ -8,6 +8,7 @@ use crate::broker::event::EventKind;
 use crate::broker::limits::Limits;
 use crate::broker::message::Message;
 use crate::broker::reason::Reason;
+use crate::broker::record::Record;
 use crate::broker::session::{HeldAck, Subscription};
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
@@ -31,6 +32,7 @@ impl Shard {
         }
         let Some(session) = self.sessions.get(index) else { return };
         let ticket = self.promises.open(Due::Session(session.at));
+        let before = self.promises.last_commit();
         let mut following = Following::new();
         let mut reasons = Vec::with_capacity(subscribe.requests.len());
         for request in &subscribe.requests {
@@ -51,7 +53,7 @@ impl Shard {
         if reasons.iter().any(|reason| !reason.is_error()) {
             self.wait_for_peers(ticket, effects);
         }
-        let ticket = self.promises.close_if_empty(ticket);
+        let ticket = self.close_promise(Some(ticket), before);
         let properties = PubAckProperties::default();
         let packet = Packet::SubAck(SubAck { packet_id: subscribe.packet_id, properties, reasons });
         self.hold(now, index, HeldAck { packet, ticket, retained: following }, effects);
@@ -99,7 +101,9 @@ impl Shard {
             (None, RetainHandling::SendIfNew) if is_new => self.retained_for(now, index, &filter.filter, &options)?,
             (Some(_), _) | (None, RetainHandling::SendIfNew | RetainHandling::DoNotSend) => Following::new(),
         };
-        self.add_subscription(index, &filter, options, ticket, effects);
+        self.add_subscription(index, &filter, options, Some(ticket), effects);
+        let kept = filter.clone();
+        self.journal(index, |session| Record::Subscribed { session, filter: kept, options }, effects);
         if let Some(session) = self.sessions.get_mut(index) {
             session.subscriptions.insert(name, Subscription { filter, options });
         }
@@ -134,17 +138,17 @@ impl Shard {
     }
 
     /// Puts a subscription into the tree, or into its group.
-    fn add_subscription(
+    pub(super) fn add_subscription(
         &mut self,
         index: u32,
         filter: &SharedFilter,
         options: SubscriptionOptions,
-        ticket: Ticket,
+        ticket: Option<Ticket>,
         effects: &mut Effects,
     ) {
         if let Some(share) = &filter.share {
             let group = GroupKey { share: share.clone(), filter: filter.filter.clone() };
-            return self.join_group(index, group, Some(ticket), effects);
+            return self.join_group(index, group, ticket, effects);
         }
         let was_wanted = self.trie.change(&filter.filter, |leaf| {
             let was_wanted = leaf.is_wanted_here();
@@ -173,13 +177,17 @@ impl Shard {
 
     /// Ends subscriptions: nothing new is queued for them from here on. [v5:MQTT-3.10.4-2]
     pub(super) fn unsubscribe(&mut self, now: Timestamp, index: u32, unsubscribe: &Unsubscribe, effects: &mut Effects) {
+        let Some(session) = self.sessions.get(index) else { return };
+        let ticket = self.promises.open(Due::Session(session.at));
+        let before = self.promises.last_commit();
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in &unsubscribe.filters {
             reasons.push(self.unsubscribe_one(index, filter, effects));
         }
         let properties = PubAckProperties::default();
         let packet = Packet::UnsubAck(UnsubAck { packet_id: unsubscribe.packet_id, properties, reasons });
-        self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects);
+        let ticket = self.close_promise(Some(ticket), before);
+        self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
     }
 
     fn unsubscribe_one(&mut self, index: u32, filter: &Text, effects: &mut Effects) -> ReasonCode {
@@ -191,6 +199,8 @@ impl Shard {
             return ReasonCode::NoSubscriptionExisted;
         };
         self.remove_subscription(index, &subscription.filter, effects);
+        let kept = subscription.filter.clone();
+        self.journal(index, |session| Record::Unsubscribed { session, filter: kept }, effects);
         self.record(index, EventKind::Unsubscribed { filter: filter.compact() }, effects);
         ReasonCode::Success
     }

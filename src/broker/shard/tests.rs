@@ -13,3 +13,4 @@ mod retained;
 mod shards;
 mod limits;
 mod rights;
+mod inspect;

@@ -14,6 +14,8 @@ pub enum Timer {
     Will(SessionRef),
     /// Is the session over?
     SessionExpiry(SessionRef),
+    /// Is a frame of the journal to be tried again that could not be stored?
+    Rewrite,
 }
 
 /// The timers of a shard, soonest first. At most three per session are of use; stale ones go when their time comes.

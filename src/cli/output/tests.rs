@@ -109,10 +109,12 @@ fn a_reader_that_has_gone_ends_the_command_quietly() {
 #[test]
 fn a_payload_goes_to_programs_as_it_is_and_to_terminals_made_visible() {
     let (mut text, out, _) = output(Format::Text);
-    text.payload(b"\x1b\xff").unwrap();
-    assert_eq!(*out.0.lock().unwrap(), b"\x1b\xff\n");
+    text.message(None, b"\x1b\xff").unwrap();
+    text.message(Some("a\n"), b"\x1b").unwrap();
+    assert_eq!(*out.0.lock().unwrap(), b"\x1b\xff\na\\n \x1b\n");
     out.0.lock().unwrap().clear();
     text.is_terminal = true;
-    text.payload(b"\x1b\xff").unwrap();
-    assert_eq!(out.text(), "\\u{1b}\u{fffd}\n");
+    text.message(None, b"\x1b\xff").unwrap();
+    text.message(Some("a\n"), b"\x1b").unwrap();
+    assert_eq!(out.text(), "\\u{1b}\u{fffd}\na\\n \\u{1b}\n");
 }

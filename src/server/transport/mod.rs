@@ -13,7 +13,11 @@ pub use error::{Spoken, TlsProblem, TlsSettingsError, TransportError, WebSocketP
 pub use kind::TransportKind;
 pub use socket::Socket;
 pub use stream::Transport;
-pub use tls::{Application, ClientCertificates, TlsFiles, TlsOptions, TlsSettings};
+pub use tls::{
+    Application, ClientCertificates, TlsFiles, TlsOptions, TlsSettings, crypto_provider, read_certificates,
+    read_private_key,
+};
+pub use websocket::WebSocket;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,8 @@ use tokio_rustls::rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite, kx_g
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
-use tokio_rustls::rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
@@ -82,6 +83,13 @@ impl TlsSettings {
         Ok(())
     }
 
+    /// For a listener of another kind; it goes on with the certificate of the moment.
+    pub fn server_config(self: &Arc<Self>) -> ServerConfig {
+        let mut config = ServerConfig::clone(&self.config());
+        config.cert_resolver = Arc::new(Current(Arc::clone(self)));
+        config
+    }
+
     /// What it was set up by.
     pub fn options(&self) -> &TlsOptions {
         &self.options
@@ -92,12 +100,21 @@ impl TlsSettings {
     }
 }
 
+/// The certificate of the moment.
+#[derive(Debug)]
+struct Current(Arc<TlsSettings>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.config().cert_resolver.resolve(hello)
+    }
+}
+
 fn build(options: &TlsOptions) -> Result<ServerConfig, TlsSettingsError> {
     let TlsFiles { certificate, key, client_ca: _, revocations: _ } = &options.files;
-    let provider = Arc::new(provider());
+    let provider = Arc::new(crypto_provider());
     let chain = read_certificates(certificate)?;
-    let private = PrivateKeyDer::from_pem_slice(&PrivateFile::read(key, MAX_KEY_FILE)?)
-        .map_err(|_| TlsSettingsError::NotPem { path: key.clone(), expected: "private key" })?;
+    let private = read_private_key(key)?;
     let versions: &[_] = match options.minimum_version {
         TlsVersion::V1_2 => &[&TLS13, &TLS12],
         TlsVersion::V1_3 => &[&TLS13],
@@ -116,7 +133,7 @@ fn build(options: &TlsOptions) -> Result<ServerConfig, TlsSettingsError> {
 }
 
 /// What BSI TR-02102-2 and NIST SP 800-52 allow and rustls has: forward secrecy and authenticated encryption only.
-fn provider() -> CryptoProvider {
+pub fn crypto_provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: vec![
             cipher_suite::TLS13_AES_256_GCM_SHA384,
@@ -160,8 +177,15 @@ fn client_verifier(
     verifier.build().map_err(TlsSettingsError::Revocations)
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSettingsError> {
+/// All certificates of a PEM file; at least one.
+pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSettingsError> {
     pem_items(&read(path)?, path, "certificate")
+}
+
+/// The key of a PEM file that nobody else may read.
+pub fn read_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsSettingsError> {
+    PrivateKeyDer::from_pem_slice(&PrivateFile::read(path, MAX_KEY_FILE)?)
+        .map_err(|_| TlsSettingsError::NotPem { path: path.into(), expected: "private key" })
 }
 
 /// Revocation lists come in PEM, and from many authorities as the bare list.
@@ -186,7 +210,8 @@ fn pem_items<Item: PemObject>(pem: &[u8], path: &Path, expected: &'static str) -
 }
 
 impl Application {
-    fn alpn(self) -> &'static [u8] {
+    /// Its name in ALPN.
+    pub fn alpn(self) -> &'static [u8] {
         match self {
             Self::Mqtt => b"mqtt",
             Self::WebSocket => b"http/1.1",

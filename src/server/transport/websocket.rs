@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
@@ -58,14 +59,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let shaken = tokio_tungstenite::accept_hdr_async_with_config(stream, check, None).await;
         match (shaken, refused) {
             // Nothing is read ahead: bytes after the request make the handshake fail.
-            (Ok(websocket), _) => Ok(Self::over(websocket.into_inner())),
+            (Ok(websocket), _) => Ok(Self::over(websocket.into_inner(), Role::Server)),
             (Err(_), Some(problem)) => Err(problem.into()),
             (Err(Error::Io(error)), None) => Err(error.into()),
             (Err(_), None) => Err(WebSocketProblem::NoRequest.into()),
         }
     }
 
-    fn over(stream: S) -> Self {
+    /// Shakes hands as a client, for `ws://AUTHORITY/PATH`. The caller has a deadline. [v5:MQTT-6.0.0-3]
+    pub async fn request(stream: S, authority: &str, path: &str) -> Result<Self, TransportError> {
+        let mut request =
+            format!("ws://{authority}{path}").into_client_request().map_err(|_| WebSocketProblem::WrongPath)?;
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUB_PROTOCOLS[0]));
+        match tokio_tungstenite::client_async_with_config(request, stream, None).await {
+            // Nothing is read ahead: a server of MQTT speaks second.
+            Ok((websocket, _)) => Ok(Self::over(websocket.into_inner(), Role::Client)),
+            Err(Error::Io(error)) => Err(error.into()),
+            Err(Error::Http(response)) if response.status() == StatusCode::NOT_FOUND => {
+                Err(WebSocketProblem::WrongPath.into())
+            }
+            Err(Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_))) => {
+                Err(WebSocketProblem::NoSubProtocol.into())
+            }
+            Err(_) => Err(WebSocketProblem::Misbehaved.into()),
+        }
+    }
+
+    fn over(stream: S, role: Role) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -74,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             .max_message_size(Some(MAX_MESSAGE_BEFORE_LOGIN));
         Self {
             stream,
-            context: WebSocketContext::new(Role::Server, Some(config)),
+            context: WebSocketContext::new(role, Some(config)),
             unread: Bytes::new(),
             unsent: false,
             writer: None,
@@ -367,7 +387,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_reads_and_writes_does_not_wake_itself() {
         let (_peer, stream) = duplex(64);
-        let mut websocket = WebSocket::over(stream);
+        let mut websocket = WebSocket::over(stream, Role::Server);
         let task = Arc::new(Task::default());
         block(&mut websocket, &task);
         read_nothing(&mut websocket, &task);
@@ -378,7 +398,7 @@ mod tests {
     #[tokio::test]
     async fn a_writer_is_not_forgotten_when_the_reader_writes() {
         let (mut peer, stream) = duplex(64);
-        let mut websocket = WebSocket::over(stream);
+        let mut websocket = WebSocket::over(stream, Role::Server);
         let (writer, reader) = (Arc::new(Task::default()), Arc::new(Task::default()));
         block(&mut websocket, &writer);
         peer.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
@@ -389,7 +409,7 @@ mod tests {
     #[tokio::test]
     async fn a_farewell_that_the_network_does_not_take_at_once_is_sent_later() {
         let (mut peer, stream) = duplex(64);
-        let mut websocket = WebSocket::over(stream);
+        let mut websocket = WebSocket::over(stream, Role::Server);
         block(&mut websocket, &Arc::default());
         let mut received = Vec::new();
         let read_all = async {

@@ -1,9 +1,12 @@
 //! Files: their modes, wrong keys, other schemas, interrupted creation.
 
+use super::frames::{begin, frame, journal, of_shard, store};
 use super::*;
-use crate::store::migrate::{migrations, upgrade};
+use crate::store::connection::options;
+use crate::store::create::fill;
+use crate::store::migrate::{apply, migrations, upgrade};
 use sqlx::migrate::{Migration, MigrationType};
-use sqlx::{Connection, SqlSafeStr, query, query_scalar};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, query, query_scalar};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -126,7 +129,7 @@ async fn a_newer_schema_is_refused_and_nothing_is_touched() {
     raw.close().await.unwrap();
     let before = fs::read(Database::path_in(world.folder())).unwrap();
     let error = world.open().await.err().unwrap();
-    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("nothing was changed: run the newer securemq"), "{error}");
     assert_eq!(fs::read(Database::path_in(world.folder())).unwrap(), before);
     let files: Vec<_> = fs::read_dir(world.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -159,16 +162,53 @@ async fn a_backup_is_made_before_a_migration() {
     database.close().await.unwrap();
     let mut steps = migrations();
     let sql = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT";
-    steps.push(Migration::new(2, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
+    steps.push(Migration::new(99, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
     let path = Database::path_in(world.folder());
     upgrade(&path, steps).await.unwrap();
 
-    let backup = world.folder().join("securemq.db.schema-1.backup");
+    let backup = world.folder().join("securemq.db.schema-2.backup");
     assert_eq!(fs::metadata(&backup).unwrap().mode() & 0o777, 0o600);
-    assert!(matches!(world.open().await, Err(StoreError::NewerSchema { found: 2, .. })));
+    assert!(matches!(world.open().await, Err(StoreError::NewerSchema { found: 99, .. })));
     // The backup is a whole database of the earlier schema.
     fs::rename(&backup, &path).unwrap();
     assert_eq!(world.open().await.unwrap().users().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_schema_is_backed_up_and_gets_a_journal() {
+    let world = World::new();
+    let path = Database::path_in(world.folder());
+    PrivateFile::create(&path, &[]).unwrap();
+    let mut connection = options(&path, Durability::Commit).connect().await.unwrap();
+    let first = migrations().into_iter().take(1).collect();
+    apply(&mut connection, &path, first).await.unwrap();
+    fill(&mut connection, &world.key).await.unwrap();
+    connection.close().await.unwrap();
+
+    let database = world.open().await.unwrap();
+    database.add_user(&user("alice", "Student")).await.unwrap();
+    let run = database.begin_run().await.unwrap();
+    assert_eq!(run, 1);
+    store(&database, vec![begin(run, 1), of_shard(run, 0, frame(1, b"r"))]).await;
+    assert_eq!(journal(&database).await, ["1/0/1 r"]);
+    database.close().await.unwrap();
+
+    let backup = world.folder().join("securemq.db.schema-1.backup");
+    assert_eq!(fs::metadata(&backup).unwrap().mode() & 0o777, 0o600);
+    // The backup is as the database was before, and can take its place.
+    let mut reader = options(&backup, Durability::Commit).connect().await.unwrap();
+    let tables: Vec<String> =
+        query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'").fetch_all(&mut reader).await.unwrap();
+    assert!(tables.contains(&"users".to_owned()) && !tables.contains(&"journal".to_owned()), "{tables:?}");
+    reader.close().await.unwrap();
+    fs::rename(&backup, &path).unwrap();
+    // The log beside a database belongs to that database; with another one it would be nonsense.
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(world.folder().join(format!("securemq.db{suffix}")));
+    }
+    let database = world.open().await.unwrap();
+    assert!(database.users().await.unwrap().is_empty());
+    assert_eq!(database.begin_run().await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -177,7 +217,7 @@ async fn a_migration_that_fails_leaves_the_database_as_it_was() {
     world.create().await.close().await.unwrap();
     let mut steps = migrations();
     let sql = "CREATE TABLE half (id INTEGER); CREATE TABLE users (id INTEGER)";
-    steps.push(Migration::new(2, "broken".into(), MigrationType::Simple, sql.into_sql_str(), false));
+    steps.push(Migration::new(99, "broken".into(), MigrationType::Simple, sql.into_sql_str(), false));
     let error = upgrade(&Database::path_in(world.folder()), steps).await.unwrap_err();
     assert!(matches!(error, StoreError::Migration { .. }), "{error}");
     let database = world.open().await.unwrap();

@@ -116,8 +116,7 @@ async fn the_log_is_bounded_in_bytes() {
 
 #[tokio::test]
 async fn what_is_done_to_the_log_is_found() {
-    let flip =
-        "UPDATE events SET sealed = CAST(substr(sealed, 1, 40) || x'00' || substr(sealed, 42) AS BLOB) WHERE seq = 4";
+    let flip = "UPDATE events SET sealed = CAST(substr(sealed, 1, 40) || iif(substr(sealed, 41, 1) = x'00', x'01', x'00') || substr(sealed, 42) AS BLOB) WHERE seq = 4";
     let cases: &[(&str, &[ChainBreak])] = &[
         (flip, &[ChainBreak::Altered(4)]),
         ("UPDATE events SET count = 5 WHERE seq = 4", &[ChainBreak::Altered(4)]),

@@ -1,7 +1,9 @@
 //! The store as a whole: what is kept, what two processes see, and what altered files do.
 
 mod access;
+mod crashes;
 mod files;
+mod frames;
 mod logs;
 mod raw;
 mod retained;

@@ -1,7 +1,8 @@
 //! What a thief of the files sees: nothing of what was stored.
 
+use super::frames::{begin, chunk, of_shard};
 use super::*;
-use crate::broker::{Address, Reason, RuleEffect, Subject, TopicPattern};
+use crate::broker::{Address, DurableId, Frame, FrameNumber, Reason, RuleEffect, Subject, TopicPattern};
 use crate::store::migrate::{migrations, upgrade};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType};
@@ -25,6 +26,9 @@ const NEEDLES: &[&str] = &[
     "zebra-target",
     "zebra-notice",
     "zebra-other",
+    "zebra-journal",
+    "zebra-session",
+    "zebra-queue",
     "192.0.2.77",
     "Teacher",
     "school",
@@ -71,7 +75,14 @@ async fn raw_files_show_nothing() {
     let events =
         kinds.map(|kind| StoredEvent { at: UnixMillis::from_millis(1), event: AuditEvent { who: who.clone(), kind } });
     let writer = Writer::start(database.clone());
-    let ops = vec![StoreOp::Retain(retained), StoreOp::Events(events.to_vec())];
+    let frame = Frame {
+        number: FrameNumber(1),
+        records: "zebra-journal".repeat(1000).into(),
+        checkpoints: vec![(DurableId(1), "zebra-session".into())],
+        chunks: vec![(chunk(1, 0), "zebra-queue".into())],
+        ..Frame::default()
+    };
+    let ops = vec![StoreOp::Retain(retained), StoreOp::Events(events.to_vec()), begin(1, 1), of_shard(1, 0, frame)];
     writer.handle().store(ops).await.unwrap();
     database.add_user(&user("zebra-other", "Teacher")).await.unwrap();
     grep(&world, 3);
@@ -82,9 +93,9 @@ async fn raw_files_show_nothing() {
     database.close().await.unwrap();
     let mut steps = migrations();
     let sql = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT";
-    steps.push(Migration::new(2, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
+    steps.push(Migration::new(99, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
     upgrade(&Database::path_in(world.folder()), steps).await.unwrap();
-    assert!(world.folder().join("securemq.db.schema-1.backup").exists());
+    assert!(world.folder().join("securemq.db.schema-2.backup").exists());
     grep(&world, 2);
 }
 

@@ -1,7 +1,8 @@
 //! Altered files: every column of every table, rows that change places, rows that are gone.
 
+use super::frames::{begin, chunk, frame, of_shard};
 use super::*;
-use crate::broker::{RuleEffect, Subject, TopicPattern};
+use crate::broker::{ChunkId, DurableId, Frame, FrameNumber, RuleEffect, Subject, TopicPattern};
 use sqlx::{AssertSqlSafe, Connection, Row, query};
 
 /// A store in which every table has at least two rows.
@@ -18,6 +19,14 @@ async fn filled() -> World {
     let writer = Writer::start(database.clone());
     let ops = vec![StoreOp::Retain(record("t/1", b"one", 1)), StoreOp::Retain(record("t/2", b"two", 2))];
     writer.handle().store(ops).await.unwrap();
+    let run = database.begin_run().await.unwrap();
+    let whole = |number, session| Frame {
+        checkpoints: vec![(DurableId(session), "state".into())],
+        chunks: (0..3).map(|number| (chunk(session, number), "queue".into())).collect(),
+        ..frame(number, b"records")
+    };
+    let frames = [(0, 1, 1), (1, 1, 2), (0, 2, 3)].map(|(shard, number, id)| of_shard(run, shard, whole(number, id)));
+    writer.handle().store([vec![begin(run, 2)], frames.to_vec()].concat()).await.unwrap();
     writer.close().await;
     for at in 0..4 {
         database.append_events(&[event(at, "t")]).await.unwrap();
@@ -42,6 +51,20 @@ async fn read_all(world: &World) -> Vec<String> {
         Ok(loaded) => loaded.damaged.into_iter().for_each(&mut note),
         Err(error) => note(error),
     }
+    match database.load_sessions(drop).await {
+        Ok(damaged) => damaged.into_iter().for_each(&mut note),
+        Err(error) => note(error),
+    }
+    match database.load_journal(drop).await {
+        Ok(damaged) => damaged.into_iter().for_each(&mut note),
+        Err(error) => note(error),
+    }
+    let ranges = database.chunk_ranges().await.map_err(&mut note).unwrap_or_default();
+    for range in ranges {
+        for number in (range.first..=range.last).take(10) {
+            let _ = database.load_chunk(ChunkId { session: range.session, number }).await.map_err(&mut note);
+        }
+    }
     let _ = database.events_before(None, 100, |_| Choice::Take).await.map_err(&mut note);
     match database.verify_chain().await {
         Ok(report) => wrong.extend(report.breaks.iter().map(ToString::to_string)),
@@ -51,6 +74,10 @@ async fn read_all(world: &World) -> Vec<String> {
     let writer = Writer::start(database.clone());
     let ops = vec![StoreOp::Retain(record("t/1", b"new", 9)), StoreOp::Events(vec![event(9, "t")])];
     let _ = writer.handle().store(ops).await;
+    if let Ok(run) = database.begin_run().await {
+        let last = Frame { cut_before: FrameNumber(9), is_past_covered: true, ..frame(9, b"records") };
+        let _ = writer.handle().store(vec![begin(run, 1), of_shard(run, 0, last)]).await;
+    }
     writer.close().await;
     let _ = database.set_enabled(&user_name("bob"), Access::Disabled, UnixMillis::default()).await;
     database.close().await.unwrap();
@@ -81,6 +108,18 @@ const PROTECTED: &[(&str, &str, &str)] = &[
     ("retained", "topic_index", "rowid = 1"),
     ("retained", "version", "rowid = 1"),
     ("retained", "sealed", "rowid = 1"),
+    ("journal", "seq", "seq = 1"),
+    ("journal", "run", "seq = 1"),
+    ("journal", "shard", "seq = 1"),
+    ("journal", "frame", "seq = 1"),
+    ("journal", "sealed", "seq = 1"),
+    ("sessions", "id", "id = 1"),
+    ("sessions", "run", "id = 1"),
+    ("sessions", "frame", "id = 1"),
+    ("sessions", "sealed", "id = 1"),
+    ("queues", "session", "session = 1 AND chunk = 1"),
+    ("queues", "chunk", "session = 1 AND chunk = 1"),
+    ("queues", "sealed", "session = 1 AND chunk = 1"),
 ];
 
 #[tokio::test]
@@ -131,6 +170,21 @@ async fn what_is_not_sealed_can_be_altered_without_a_panic() {
         "DELETE FROM rules",
         "DELETE FROM events",
         "DELETE FROM retained",
+        "DELETE FROM journal",
+        "DELETE FROM sessions",
+        "DELETE FROM queues",
+        "UPDATE journal SET sealed = x''",
+        "UPDATE journal SET shard = shard - 2",
+        "UPDATE journal SET run = -9223372036854775808",
+        "UPDATE journal SET run = 9223372036854775807 WHERE seq = 1",
+        "UPDATE journal SET seq = 9223372036854775807 WHERE seq = 2",
+        "UPDATE sessions SET sealed = x'', run = -1, frame = -1",
+        "UPDATE queues SET sealed = x''",
+        "UPDATE queues SET chunk = 9223372036854775807 WHERE chunk = 2",
+        "UPDATE queues SET chunk = -9223372036854775808 WHERE chunk = 2",
+        "DROP TABLE journal",
+        "DROP TABLE sessions",
+        "DROP TABLE queues",
         "UPDATE meta SET value = x''",
         "UPDATE meta SET name = name || 'x'",
         "UPDATE data_keys SET id = -1",
@@ -157,7 +211,16 @@ async fn what_is_not_sealed_can_be_altered_without_a_panic() {
 #[tokio::test]
 async fn rows_that_change_places_do_not_open() {
     let whole = filled().await;
-    for (table, id) in [("users", "id"), ("roles", "id"), ("rules", "id"), ("retained", "rowid"), ("events", "seq")] {
+    for (table, id) in [
+        ("users", "id"),
+        ("roles", "id"),
+        ("rules", "id"),
+        ("retained", "rowid"),
+        ("events", "seq"),
+        ("journal", "seq"),
+        ("sessions", "id"),
+        ("queues", "rowid"),
+    ] {
         let world = whole.copy();
         let mut raw = world.raw().await;
         let (one, two) = if table == "events" { (3, 4) } else { (1, 2) };
@@ -187,6 +250,44 @@ async fn one_altered_retained_message_is_reported_and_the_others_are_loaded() {
     alter(&world, "retained", "sealed", "rowid = 1").await;
     let loaded = world.open().await.unwrap().load_retained().await.unwrap();
     assert_eq!((loaded.records.len(), loaded.damaged.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn one_damaged_session_is_named_and_the_others_are_loaded() {
+    let world = filled().await;
+    alter(&world, "sessions", "sealed", "id = 2").await;
+    let database = world.open().await.unwrap();
+    let mut loaded = Vec::new();
+    let damaged = database.load_sessions(|row| loaded.push(row.id.0)).await.unwrap();
+    assert_eq!(loaded, [1, 3]);
+    assert!(matches!(damaged.as_slice(), [StoreError::SessionLost { id: DurableId(2), .. }]), "{damaged:?}");
+    let text = damaged[0].to_string();
+    assert!(text.starts_with("session 2 is lost: row 2/1/1 of table sessions does not open"), "{text}");
+}
+
+#[tokio::test]
+async fn rows_of_the_journal_that_are_out_of_order_are_told_and_the_others_are_loaded() {
+    let world = filled().await;
+    let mut raw = world.raw().await;
+    // The first frame of shard 0 comes after its second.
+    query("UPDATE journal SET seq = 10 WHERE seq = 1").execute(&mut raw).await.unwrap();
+    let mut loaded = Vec::new();
+    let database = world.open().await.unwrap();
+    let damaged = database.load_journal(|row| loaded.push((row.shard, row.frame.0))).await.unwrap();
+    assert_eq!(loaded, [(1, 1), (0, 2)]);
+    let text = damaged.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(text.starts_with("row 1/0/1 of table journal cannot be read: its columns do not agree"), "{text}");
+}
+
+#[tokio::test]
+async fn one_damaged_part_of_a_queue_is_told_and_the_others_are_loaded() {
+    let world = filled().await;
+    alter(&world, "queues", "sealed", "session = 1 AND chunk = 1").await;
+    let database = world.open().await.unwrap();
+    assert_eq!(database.load_chunk(chunk(1, 0)).await.unwrap(), "queue");
+    let error = database.load_chunk(chunk(1, 1)).await.unwrap_err().to_string();
+    assert!(error.starts_with("row 1/1 of table queues does not open"), "{error}");
+    assert_eq!(database.load_chunk(chunk(1, 2)).await.unwrap(), "queue");
 }
 
 #[tokio::test]

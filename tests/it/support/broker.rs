@@ -10,19 +10,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tempfile::TempDir;
 
 /// The binary under test.
 pub const SECUREMQ: &str = env!("CARGO_BIN_EXE_securemq");
 
-/// How soon a change made by a command must hold in the running broker.
-pub const AT_ONCE: Duration = Duration::from_secs(1);
-
 /// How a broker is to be started.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     listeners: Vec<String>,
+    config: String,
     environment: Vec<(String, String)>,
     folder: Option<Arc<TempDir>>,
 }
@@ -41,6 +39,17 @@ impl Settings {
     pub fn listen(mut self, url: &str) -> Self {
         self.listeners.push(url.into());
         self
+    }
+
+    /// A listener of the configuration file, which may say more than its URL.
+    pub fn listen_with(mut self, url: &str, option: &str, value: &str) -> Self {
+        self.config += &format!("[[listeners]]\nurl = \"{url}\"\n{option} = \"{value}\"\n");
+        self
+    }
+
+    /// How many lines will tell where the broker listens.
+    fn listener_count(&self) -> usize {
+        self.listeners.len() + self.config.matches("[[listeners]]").count()
     }
 
     /// Sets an option of the configuration, named as in its environment variable behind `SECUREMQ__`.
@@ -114,10 +123,15 @@ impl Broker {
         for url in &settings.listeners {
             command.args(["--listen", url]);
         }
+        if !settings.config.is_empty() {
+            let path = folder.path().join("config.toml");
+            std::fs::write(&path, &settings.config).unwrap();
+            command.arg("--config").arg(path);
+        }
         command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut process = Process::new(child);
-        let expected = settings.listeners.len();
+        let expected = settings.listener_count();
         process.wait_until("the listeners", |output| listeners(output).len() >= expected);
         let addresses = listeners(&process.output());
         Self { process, settings, folder, addresses }
@@ -139,6 +153,13 @@ impl Broker {
 
     pub fn process_id(&self) -> u32 {
         self.process.child.id()
+    }
+
+    /// How much memory the process occupies.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// The folder of the database, the keys and the certificates.
@@ -191,6 +212,12 @@ impl Broker {
         self.again()
     }
 
+    /// The same with one more option.
+    pub fn restart_with(mut self, option: &str, value: impl std::fmt::Display) -> Self {
+        self.settings = self.settings.set(option, value);
+        self.restart()
+    }
+
     /// Asks the broker to stop and insists that it does so with exit code 0.
     pub fn stop(&mut self) {
         let status = self.process.terminate();
@@ -238,24 +265,9 @@ impl Broker {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Makes a user, and insists that the running broker knows it within a second. Asks seldom, because every failed
-    /// login counts against the user.
+    /// Makes a user; like every change it holds in the running broker when the command returns.
     pub fn add_user(&self, name: &str, role: &str, password: &str) {
         self.run_with_input(&["user", "add", name, "--role", role, "--password-stdin"], &format!("{password}\n"));
-        let deadline = Instant::now() + AT_ONCE;
-        let connect = Connect::v5("is it known?").login(name, password);
-        while self.open_any().try_connect(&connect).code != 0 {
-            assert!(Instant::now() < deadline, "the user {name} is not known after {AT_ONCE:?}");
-            std::thread::park_timeout(AT_ONCE / 5);
-        }
-    }
-
-    /// A connection to the first listener, whether it is encrypted or not.
-    fn open_any(&self) -> Client {
-        match self.settings.listeners[0].starts_with("mqtts:") {
-            true => self.trust().open(self.address()),
-            false => self.open(),
-        }
     }
 
     /// Adds a rule: `subject` and what it allows or denies as on the command line.
@@ -263,12 +275,11 @@ impl Broker {
         self.run(&[&["acl", "add"], arguments].concat());
     }
 
-    /// The password of the user `admin`, which the first start prints.
-    pub fn admin_password(&mut self) -> String {
-        self.wait_for_output("shown only this once");
-        let output = self.output();
-        let (_, rest) = output.split_once("with the password ").expect("the password is printed");
-        rest.split_whitespace().next().unwrap().to_owned()
+    /// The password of the user `admin`, which the first start prints behind the listeners.
+    pub fn admin_password(&self) -> String {
+        let output = self.process.wait_for("with the password ");
+        let (_, rest) = output.split_once("with the password ").unwrap();
+        rest.split_whitespace().next().expect("the password is printed").to_owned()
     }
 
     /// All files of the data folder.
@@ -341,7 +352,8 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.is_file() {
+                // The socket of the administration holds nothing.
                 files.push(path);
             }
         }
@@ -394,6 +406,15 @@ impl Process {
             assert!(Instant::now() < deadline, "the broker does not print {what}:\n{text}");
             text = changed.wait_timeout(text, PATIENCE / 100).unwrap().0;
         }
+    }
+
+    /// Waits for words in the output of a process that goes on; returns all of it.
+    fn wait_for(&self, words: &str) -> String {
+        let (text, changed) = &*self.printed;
+        let missing = |text: &mut String| !text.contains(words);
+        let (text, _) = changed.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
+        assert!(text.contains(words), "the broker does not print {words:?}:\n{text}");
+        text.clone()
     }
 
     fn signal(&self, signal: Signal) {

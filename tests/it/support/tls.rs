@@ -2,6 +2,7 @@
 
 use super::PATIENCE;
 use super::raw::{Client, Stream};
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
@@ -53,6 +54,13 @@ impl Trust {
     /// The configuration, for another library of clients.
     pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// The same without memory of earlier connections.
+    pub fn afresh(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::disabled();
+        Self { config: Arc::new(config), roots: Arc::clone(&self.roots) }
     }
 
     /// The same, offering these protocols by ALPN.

@@ -287,6 +287,16 @@ impl Stage {
     fn handle(&mut self, shard: u16, input: Input) {
         let mut effects = Effects::default();
         self.shards[usize::from(shard)].handle(self.now, input, &mut effects);
+        self.carry_out(shard, effects);
+    }
+
+    /// What somebody had the shard do from outside takes its course.
+    pub fn perform(&mut self, shard: u16, effects: Effects) {
+        self.carry_out(shard, effects);
+        self.settle();
+    }
+
+    fn carry_out(&mut self, shard: u16, mut effects: Effects) {
         let mut written = Vec::new();
         while let Some(effect) = effects.pop() {
             match effect {
@@ -303,9 +313,10 @@ impl Stage {
                     self.heard.entry(connection).or_default().push(Packet::PingReq);
                 }
                 Effect::Store { commit, op } => {
-                    self.stored.push(store_line(&op));
+                    self.stored.extend(store_line(&op));
                     self.commits.push_back((ShardId(shard), commit));
                 }
+                Effect::Load(chunk) => panic!("no story queues so much that {chunk:?} is on disk"),
                 Effect::Record(event) => self.events.push(event.kind),
                 Effect::Forward { peer, frame } => self.mail.push_back((ShardId(shard), peer, frame)),
             }
@@ -317,6 +328,10 @@ impl Stage {
 
     pub fn shard(&self, id: u16) -> &Shard {
         &self.shards[usize::from(id)]
+    }
+
+    pub fn shard_mut(&mut self, id: u16) -> &mut Shard {
+        &mut self.shards[usize::from(id)]
     }
 
     fn shard_count(&self) -> u16 {
@@ -511,11 +526,19 @@ fn publish_line(publish: &Publish) -> String {
     line
 }
 
-fn store_line(op: &StoreOp) -> String {
+/// What the stories ask about: retained messages. What durable sessions write down is told by what they do after a start.
+fn store_line(op: &StoreOp) -> Option<String> {
     match op {
         StoreOp::Retain { message, version } => {
-            format!("retain {}={} v{}", message.topic, String::from_utf8_lossy(&message.payload), version.counter)
+            let payload = String::from_utf8_lossy(&message.payload);
+            Some(format!("retain {}={payload} v{}", message.topic, version.counter))
         }
-        StoreOp::Unretain { topic, version } => format!("unretain {topic} v{}", version.counter),
+        StoreOp::Unretain { topic, version } => Some(format!("unretain {topic} v{}", version.counter)),
+        StoreOp::Journal(_)
+        | StoreOp::Checkpoint { .. }
+        | StoreOp::Chunk { .. }
+        | StoreOp::DropChunk(_)
+        | StoreOp::Forget(_)
+        | StoreOp::Cut { .. } => None,
     }
 }

@@ -1,0 +1,148 @@
+//! The log as it grows, over a WebSocket: what the caller may see and asked for, in batches, with a count of what went
+//! by unseen.
+
+use super::call::{Body, Call};
+use super::follower::{Written, place_after, seq};
+use super::log_filter::LogFilter;
+use super::logs::{LogQuery, Times};
+use super::problem::AdminError;
+use super::watcher::Watcher;
+use actix_web::HttpResponse;
+use serde::Deserialize;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
+
+#[derive(Deserialize)]
+struct Resume {
+    since: Option<String>,
+}
+
+/// Events of one message; a page shows no more at once.
+const PER_MESSAGE: usize = 500;
+/// Events that wait for one page; the oldest are left out beyond that.
+const WAITING: usize = 5_000;
+/// Batches that are read again for a page that comes back.
+const RESUMED: i64 = 64;
+
+/// Shows events as they are written; with `since` after the one of that number.
+pub async fn watch(mut call: Call) -> Result<HttpResponse, AdminError> {
+    let query: LogQuery = call.query()?;
+    let filter = query.filter(&call, Times::None)?;
+    let Resume { since } = call.query()?;
+    let since = since.filter(|since| !since.is_empty()).map(|since| since.parse::<i64>()).transpose();
+    let since = since.map_err(|_| AdminError::invalid("since", "the number of an event"))?;
+    let (last, receiver) = call.office.follower.watch().await?;
+    let mut feed = Feed {
+        filter,
+        receiver,
+        last,
+        seq: seq(last, usize::MAX),
+        waiting: VecDeque::new(),
+        dropped: 0,
+        has_gap: false,
+    };
+    if let Some(since) = since {
+        feed.resume(&call, since).await?;
+    }
+    let Body::Stream(payload) = std::mem::replace(&mut call.body, Body::Whole(bytes::Bytes::new())) else {
+        return Err(AdminError::MethodNotAllowed);
+    };
+    let (response, session, messages) =
+        actix_ws::handle(&call.request, payload).map_err(|_| AdminError::MethodNotAllowed)?;
+    let mut watcher = Watcher::new(call, session, messages);
+    actix_web::rt::spawn(async move {
+        let mut is_first = true;
+        while watcher.turn().await.is_some() {
+            feed.take();
+            while let Some(message) = feed.message(is_first) {
+                is_first = false;
+                if !watcher.send(message).await {
+                    return;
+                }
+            }
+        }
+        watcher.close().await;
+    });
+    Ok(response)
+}
+
+struct Feed {
+    filter: LogFilter,
+    receiver: Receiver<Arc<Written>>,
+    /// The last batch that was looked at.
+    last: i64,
+    /// The number of the last event that was looked at.
+    seq: i64,
+    waiting: VecDeque<(i64, String)>,
+    dropped: u64,
+    has_gap: bool,
+}
+
+impl Feed {
+    /// Reads again what was written since the page was here last; what is too long ago stays in the store.
+    async fn resume(&mut self, call: &Call, since: i64) -> Result<(), AdminError> {
+        let (batch, index) = place_after(since);
+        let begin = batch.saturating_sub(1).max(self.last.saturating_sub(RESUMED));
+        self.has_gap = begin > batch;
+        let end = self.last;
+        for batch in call.office.database.batches_after(begin, RESUMED.saturating_add(1)).await? {
+            if batch.number > end {
+                break;
+            }
+            let skip = if batch.number == place_after(since).0 { index } else { 0 };
+            self.look_at(&Written::new(batch), skip);
+        }
+        self.last = end;
+        Ok(())
+    }
+
+    /// Takes what has been written.
+    fn take(&mut self) {
+        loop {
+            match self.receiver.try_recv() {
+                Ok(written) if written.batch.number <= self.last => {}
+                Ok(written) => {
+                    self.last = written.batch.number;
+                    self.look_at(&written, 0);
+                }
+                // Not shown and not counted one by one: the page sees a gap and asks the store.
+                Err(TryRecvError::Lagged(_)) => self.has_gap = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn look_at(&mut self, written: &Written, skip: usize) {
+        for (index, (event, shown)) in written.batch.events.iter().zip(&written.shown).enumerate().skip(skip) {
+            let seq = seq(written.batch.number, index);
+            self.seq = self.seq.max(seq);
+            if !self.filter.wants(event) {
+                continue;
+            }
+            if self.waiting.len() == WAITING {
+                self.waiting.pop_front();
+                self.dropped += 1;
+            }
+            self.waiting.push_back((seq, shown.clone()));
+        }
+    }
+
+    /// The next message, if there is something to say. The first one says where the log is.
+    fn message(&mut self, is_first: bool) -> Option<String> {
+        if self.waiting.is_empty() && self.dropped == 0 && !self.has_gap && !is_first {
+            return None;
+        }
+        let count = self.waiting.len().min(PER_MESSAGE);
+        let events: Vec<(i64, String)> = self.waiting.drain(..count).collect();
+        let seq = match events.last() {
+            Some((seq, _)) if !self.waiting.is_empty() => *seq,
+            Some(_) | None => self.seq,
+        };
+        let events: Vec<String> = events.into_iter().map(|(_, shown)| shown).collect();
+        let (dropped, gap) = (std::mem::take(&mut self.dropped), std::mem::take(&mut self.has_gap));
+        let events = events.join(",");
+        Some(format!("{{\"events\":[{events}],\"dropped\":{dropped},\"gap\":{gap},\"seq\":{seq}}}"))
+    }
+}

@@ -1,0 +1,42 @@
+//! The administration: one API for the pages, for programs and for the command line, and the pages themselves.
+//!
+//! Every request goes through [`app`](self), which knows from one table of routes who may use which; every function
+//! behind it is told who asks and finds only their rows. What is at rest comes from the store; what is alive is asked of
+//! the broker, in this process or behind its socket in the data folder.
+
+mod problem;
+mod scope;
+mod sessions;
+mod guard;
+mod assets;
+mod changes;
+mod follower;
+mod office;
+mod call;
+mod login;
+mod users;
+mod import;
+mod rules;
+mod log_filter;
+mod logs;
+mod watcher;
+mod log_feed;
+mod clients;
+mod overview;
+mod guests;
+mod messages;
+mod retained;
+mod certificates;
+mod settings;
+mod openapi;
+mod routes;
+mod forward;
+mod app;
+mod host;
+
+pub use changes::record_change;
+pub use host::{HostError, OpenDoor, SOCKET};
+pub use log_filter::{LogFilter, parse_action, parse_moment};
+pub use office::{Equipment, Live, Office, accounts};
+pub use problem::AdminError;
+pub use rules::rule_in_words;

@@ -1,0 +1,119 @@
+//! What all requests share: the store, who is logged in, the way to the broker, the pages.
+
+use super::assets::Assets;
+use super::follower::Follower;
+use super::problem::AdminError;
+use super::scope::{Person, Scope};
+use super::sessions::Sessions;
+use crate::auth::{self, Account, Authenticator, Fingerprint, TlsFolder};
+use crate::broker::UserName;
+use crate::config::Setting;
+use crate::server::{Clock, Handle};
+use crate::store::{Database, Directory};
+use arc_swap::ArcSwap;
+use secrecy::ExposeSecret;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What all requests of one process share.
+pub struct Office {
+    /// What is at rest.
+    pub database: Database,
+    /// What is alive.
+    pub live: Live,
+    /// Who checks passwords, and throttles.
+    pub authenticator: Arc<Authenticator>,
+    /// The time.
+    pub clock: Clock,
+    /// Who is logged in.
+    pub sessions: Sessions,
+    /// The log as it is written.
+    pub follower: Follower,
+    /// The pages.
+    pub assets: Assets,
+    /// Certificates and keys.
+    pub tls: TlsFolder,
+    /// Every option as it holds, and where it comes from.
+    pub settings: Vec<Setting>,
+    directory: ArcSwap<Directory>,
+}
+
+/// The way to the running broker.
+pub enum Live {
+    /// It is this process.
+    Here(Handle),
+    /// It is, or is not, behind its socket in the data folder.
+    There(PathBuf),
+}
+
+/// What an office is made of.
+pub struct Equipment {
+    /// What is at rest.
+    pub database: Database,
+    /// What is alive.
+    pub live: Live,
+    /// Who checks passwords; that of the broker if it is this process.
+    pub authenticator: Arc<Authenticator>,
+    /// The time.
+    pub clock: Clock,
+    /// Certificates and keys.
+    pub tls: TlsFolder,
+    /// Every option as it holds.
+    pub settings: Vec<Setting>,
+}
+
+impl Office {
+    /// Opens it.
+    pub async fn open(equipment: Equipment) -> Result<Self, AdminError> {
+        let Equipment { database, live, authenticator, clock, tls, settings } = equipment;
+        let directory = database.directory().await?;
+        Ok(Self {
+            follower: Follower::new(database.clone()),
+            database,
+            live,
+            authenticator,
+            clock,
+            sessions: Sessions::default(),
+            assets: Assets::load(),
+            tls,
+            settings,
+            directory: ArcSwap::from_pointee(directory),
+        })
+    }
+
+    /// Users, roles and rules as they are now. A change ends the sessions of those who are not what they were.
+    pub async fn directory(&self) -> Result<Arc<Directory>, AdminError> {
+        let known = self.directory.load_full();
+        if self.database.generation().await? == known.generation {
+            return Ok(known);
+        }
+        let directory = Arc::new(self.database.directory().await?);
+        if let Live::There(_) = self.live {
+            self.authenticator.replace_directory(accounts(&directory));
+        }
+        self.sessions.keep(|person| is_still(&directory, person));
+        self.directory.store(Arc::clone(&directory));
+        Ok(directory)
+    }
+
+    /// The scope of a user, if there is such a user and it is enabled.
+    pub async fn scope_of(&self, name: &UserName) -> Result<Option<Scope>, AdminError> {
+        let directory = self.directory().await?;
+        let user = directory.users.iter().find(|user| user.name == *name && user.enabled);
+        Ok(user.map(|user| Scope::User(Person { name: user.name.clone(), role: user.role.clone() })))
+    }
+}
+
+fn is_still(directory: &Directory, person: &Person) -> bool {
+    directory.users.iter().any(|user| user.name == person.name && user.role == person.role && user.enabled)
+}
+
+/// The accounts of a directory, as logins need them.
+pub fn accounts(directory: &Directory) -> auth::Directory {
+    auth::Directory::new(directory.users.iter().map(|user| Account {
+        name: user.name.clone(),
+        enabled: user.enabled,
+        password_hash: user.password.as_ref().map(|hash| Arc::from(hash.expose_secret())),
+        fingerprint: user.certificate.map(|fingerprint| Fingerprint::from_bytes(fingerprint.0)),
+    }))
+}

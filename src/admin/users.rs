@@ -1,0 +1,235 @@
+//! Accounts and roles.
+
+use super::call::{Call, Page, done, json, limit};
+use super::problem::AdminError;
+use crate::auth::{PasswordCost, generate_password, hash_password};
+use crate::broker::{RoleName, UserName};
+use crate::store::{Access, Directory, StoredUser, UnixMillis};
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_MATCH};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::json as object;
+
+/// An account as it is shown. Nothing of the password is in it.
+#[derive(Debug, Serialize)]
+pub struct ShownUser {
+    name: String,
+    role: String,
+    enabled: bool,
+    has_password: bool,
+    certificate: Option<String>,
+    created: u64,
+    changed: u64,
+}
+
+impl ShownUser {
+    fn of(user: &StoredUser) -> Self {
+        Self {
+            name: user.name.to_string(),
+            role: user.role.to_string(),
+            enabled: user.enabled,
+            has_password: user.password.is_some(),
+            certificate: user.certificate.map(|fingerprint| data_encoding::HEXUPPER.encode(&fingerprint.0)),
+            created: user.created.as_millis(),
+            changed: user.changed.as_millis(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    search: Option<String>,
+    role: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// A page of the accounts, by name.
+pub async fn list(call: Call) -> Result<HttpResponse, AdminError> {
+    let query: ListQuery = call.query()?;
+    let directory = call.office.directory().await?;
+    let wanted = |user: &&StoredUser| {
+        let name = user.name.as_str();
+        query.cursor.as_ref().is_none_or(|after| name > after.as_str())
+            && query.search.as_ref().is_none_or(|text| name.to_lowercase().contains(&text.to_lowercase()))
+            && query.role.as_ref().is_none_or(|role| role.is_empty() || user.role.as_str() == role)
+    };
+    let limit = limit(query.limit);
+    let mut found: Vec<_> = directory.users.iter().filter(wanted).take(limit + 1).collect();
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|user| user.name.to_string());
+    json(&Page { items: found.into_iter().map(ShownUser::of).collect(), next })
+}
+
+/// One account, with the tag that a change of it has to name.
+pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
+    let name = UserName::new(call.path("name")).map_err(|_| AdminError::NotFound("user"))?;
+    let directory = call.office.directory().await?;
+    tagged(find(&directory, &name)?)
+}
+
+fn find<'a>(directory: &'a Directory, name: &UserName) -> Result<&'a StoredUser, AdminError> {
+    directory.users.iter().find(|user| user.name == *name).ok_or(AdminError::NotFound("user"))
+}
+
+fn tagged(user: &StoredUser) -> Result<HttpResponse, AdminError> {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CACHE_CONTROL, "no-store")).insert_header((ETAG, etag(user)));
+    Ok(response.json(ShownUser::of(user)))
+}
+
+fn etag(user: &StoredUser) -> String {
+    format!("\"{}-{}\"", user.created.as_millis(), user.changed.as_millis())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewUser {
+    name: String,
+    role: String,
+    password: Option<String>,
+    #[serde(default)]
+    generate: bool,
+}
+
+/// Adds an account. A password that was made up is in the answer, once; without one only a certificate lets it in.
+pub async fn add(call: Call) -> Result<HttpResponse, AdminError> {
+    let new: NewUser = call.json()?;
+    let name = UserName::new(&new.name).map_err(AdminError::name)?;
+    let role = RoleName::new(&new.role).map_err(|problem| AdminError::invalid("role", problem))?;
+    let password = password(new.password, new.generate)?;
+    let hash = match &password {
+        Some(password) => Some(hash(password.clone()).await?),
+        None => None,
+    };
+    let user = new_user(name.clone(), role, hash);
+    call.office.database.add_user(&user).await?;
+    call.record("user add", format!("{name}: {}", user.role)).await?;
+    let generated = password.as_ref().filter(|_| new.generate).map(ExposeSecret::expose_secret);
+    let mut response = HttpResponse::Created();
+    response.insert_header((CACHE_CONTROL, "no-store")).insert_header((ETAG, etag(&user)));
+    Ok(response.json(object!({ "user": ShownUser::of(&user), "password": generated })))
+}
+
+/// An account that begins now.
+pub fn new_user(name: UserName, role: RoleName, password: Option<SecretString>) -> StoredUser {
+    let now = UnixMillis::now();
+    StoredUser { name, role, enabled: true, password, certificate: None, created: now, changed: now }
+}
+
+fn password(given: Option<String>, generate: bool) -> Result<Option<SecretString>, AdminError> {
+    match (given, generate) {
+        (None, false) => Ok(None),
+        (None, true) => Ok(Some(generate_password()?)),
+        (Some(_), true) => Err(AdminError::invalid("password", "give one, or have one made up")),
+        (Some(text), false) => demand_long(text.into()).map(Some),
+    }
+}
+
+/// People's passwords are looked at here once; what comes from a list is no better.
+pub fn demand_long(password: SecretString) -> Result<SecretString, AdminError> {
+    let length = password.expose_secret().chars().count();
+    if (SHORTEST..=LONGEST).contains(&length) {
+        return Ok(password);
+    }
+    Err(AdminError::invalid("password", format_args!("it must have {SHORTEST} to {LONGEST} characters")))
+}
+
+const SHORTEST: usize = 8;
+const LONGEST: usize = 1024;
+
+/// Hashes on a thread for what takes long.
+pub async fn hash(password: SecretString) -> Result<SecretString, AdminError> {
+    let hash = actix_web::web::block(move || hash_password(&password, PasswordCost::CLIENT));
+    Ok(hash.await.map_err(|_| AdminError::Broken)??.into())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    role: Option<String>,
+    enabled: Option<bool>,
+}
+
+/// Gives an account another role, or lets it connect or not; only if it is still as the caller saw it.
+pub async fn change(call: Call) -> Result<HttpResponse, AdminError> {
+    let name = UserName::new(call.path("name")).map_err(|_| AdminError::NotFound("user"))?;
+    let change: Change = call.json()?;
+    let role = change.role.as_deref().map(RoleName::new).transpose();
+    let role = role.map_err(|problem| AdminError::invalid("role", problem))?;
+    let directory = call.office.directory().await?;
+    let user = find(&directory, &name)?;
+    let expected = call.request.headers().get(IF_MATCH).ok_or(AdminError::IfMatchMissing)?;
+    if expected.to_str().ok() != Some(etag(user).as_str()) {
+        return Err(AdminError::Changed);
+    }
+    let stays_admin = role.as_ref().is_none_or(|role| role.as_str() == ADMIN) && change.enabled != Some(false);
+    if !stays_admin {
+        demand_other_admin(&directory, &name)?;
+    }
+    let now = UnixMillis::now();
+    if let Some(role) = role.filter(|role| *role != user.role) {
+        call.office.database.set_role(&name, &role, now).await?;
+        call.record("user role", format!("{name}: {role}")).await?;
+    }
+    if let Some(enabled) = change.enabled.filter(|enabled| *enabled != user.enabled) {
+        let access = if enabled { Access::Enabled } else { Access::Disabled };
+        call.office.database.set_enabled(&name, access, now).await?;
+        let action = if enabled { "user enable" } else { "user disable" };
+        call.record(action, name.to_string()).await?;
+    }
+    let directory = call.office.directory().await?;
+    tagged(find(&directory, &name)?)
+}
+
+/// Refuses what would leave nobody who can undo it.
+fn demand_other_admin(directory: &Directory, name: &UserName) -> Result<(), AdminError> {
+    let is_admin = |user: &&StoredUser| user.enabled && user.role.as_str() == ADMIN;
+    let was_admin = directory.users.iter().any(|user| user.name == *name && is_admin(&user));
+    let others = directory.users.iter().filter(is_admin).any(|user| user.name != *name);
+    if was_admin && !others { Err(AdminError::LastAdmin) } else { Ok(()) }
+}
+
+const ADMIN: &str = "Admin";
+
+/// Removes an account and its rules.
+pub async fn remove(call: Call) -> Result<HttpResponse, AdminError> {
+    let name = UserName::new(call.path("name")).map_err(|_| AdminError::NotFound("user"))?;
+    let directory = call.office.directory().await?;
+    find(&directory, &name)?;
+    demand_other_admin(&directory, &name)?;
+    call.office.database.remove_user(&name).await?;
+    call.record("user remove", name.to_string()).await?;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewPassword {
+    password: Option<String>,
+    #[serde(default)]
+    generate: bool,
+}
+
+/// Gives an account another password. One that was made up is in the answer, once.
+pub async fn set_password(call: Call) -> Result<HttpResponse, AdminError> {
+    let name = UserName::new(call.path("name")).map_err(|_| AdminError::NotFound("user"))?;
+    let new: NewPassword = call.json()?;
+    let chosen = password(new.password, new.generate)?;
+    let chosen = chosen.ok_or_else(|| AdminError::invalid("password", "give one, or have one made up"))?;
+    let hash = hash(chosen.clone()).await?;
+    call.office.database.set_password(&name, Some(hash), UnixMillis::now()).await?;
+    call.record("user passwd", name.to_string()).await?;
+    let generated = Some(chosen.expose_secret()).filter(|_| new.generate);
+    json(&object!({ "name": name.as_str(), "password": generated }))
+}
+
+/// All roles.
+pub async fn roles(call: Call) -> Result<HttpResponse, AdminError> {
+    let directory = call.office.directory().await?;
+    let roles = directory.roles.iter();
+    let items: Vec<_> = roles.map(|role| object!({ "name": role.name.as_str(), "built_in": role.built_in })).collect();
+    json(&Page { items, next: None })
+}

@@ -1,0 +1,370 @@
+//! What becomes durable: every change of a durable session is a record of the journal, and checkpoints let the journal
+//! be cut at its head.
+
+use super::core::Shard;
+use super::journal::{Journal, kept_will, queued, receiver, snapshot};
+use super::timers::Timer;
+use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, PeerFrame, StoreOp, Ticket};
+use crate::broker::event::EventKind;
+use crate::broker::frame::{ChunkId, DurableId, Once};
+use crate::broker::message::Message;
+use crate::broker::record::Record;
+use crate::broker::session::Queued;
+use crate::broker::time::Timestamp;
+use crate::protocol::PacketId;
+use std::sync::Arc;
+
+impl Shard {
+    /// Writes down a change of a durable session. A session that is not durable is left alone.
+    pub(super) fn journal(&mut self, index: u32, record: impl FnOnce(DurableId) -> Record, effects: &mut Effects) {
+        if let Some(durable) = self.sessions.get(index).and_then(|session| session.durable) {
+            let record = record(durable);
+            let commit = self.append(record, effects);
+            self.soil(index, commit);
+        }
+    }
+
+    fn append(&mut self, record: Record, effects: &mut Effects) -> CommitId {
+        let commit = self.promises.next_commit();
+        self.journal.growing = self.journal.growing.saturating_add(u64::try_from(record.size()).unwrap_or(u64::MAX));
+        effects.push(Effect::Store { commit, op: StoreOp::Journal(record) });
+        commit
+    }
+
+    pub(super) fn unsoil(&mut self, since: CommitId, index: u32) {
+        self.journal.dirty.remove(&(since, index));
+    }
+
+    pub(super) fn soil(&mut self, index: u32, commit: CommitId) {
+        if let Some(session) = self.sessions.get_mut(index)
+            && session.dirty_since.is_none()
+        {
+            session.dirty_since = Some(commit);
+            self.journal.dirty.insert((commit, index));
+        }
+    }
+
+    /// A message is owed to a durable session; with an identifier if it is in flight already. The record is written by
+    /// [`Shard::write_receivers`], one for all receivers.
+    pub(super) fn owe(&mut self, index: u32, queued: &Queued, packet_id: Option<PacketId>) {
+        let Some(session) = self.sessions.get(index).and_then(|session| session.durable) else { return };
+        self.journal.receivers.push(receiver(session, queued, packet_id));
+        let next = self.promises.coming_commit();
+        self.soil(index, next);
+    }
+
+    /// Whether the session has taken the message that is being routed before; if not, it has from now on.
+    pub(super) fn has_taken(&mut self, index: u32) -> bool {
+        let Some(once) = self.journal.once else { return false };
+        let Some(session) = self.sessions.get_mut(index).filter(|session| session.durable.is_some()) else {
+            return false;
+        };
+        if !session.once.insert(once) {
+            return true;
+        }
+        self.journal.takers.entry(once).or_default().push(index);
+        false
+    }
+
+    /// A message is released by its publisher, so its receivers forget that they have taken it.
+    pub(super) fn forget_once(&mut self, once: Once, effects: &mut Effects) {
+        for index in self.journal.takers.remove(&once).unwrap_or_default() {
+            let session = self.sessions.get_mut(index);
+            if session.is_some_and(|session| session.once.remove(&once)) {
+                self.journal(index, |session| Record::Forgotten { session, once }, effects);
+            }
+        }
+    }
+
+    /// A publisher's session is over, so nothing that it published comes again.
+    pub(super) fn forget_publisher(&mut self, publisher: DurableId, effects: &mut Effects) {
+        let first = Once { publisher, packet_id: PacketId::FIRST };
+        let of_publisher = self.journal.takers.range(first..).map(|(once, _)| *once);
+        let gone: Vec<Once> = of_publisher.take_while(|once| once.publisher == publisher).collect();
+        gone.into_iter().for_each(|once| self.forget_once(once, effects));
+    }
+
+    /// Writes down to whom the message is owed. Whether it is owed to anybody.
+    pub(super) fn write_receivers(&mut self, message: &Arc<Message>, effects: &mut Effects) -> bool {
+        let receivers = std::mem::take(&mut self.journal.receivers);
+        if receivers.is_empty() {
+            return false;
+        }
+        let once = self.journal.once;
+        self.append(Record::Queued { message: Arc::clone(message), receivers, once }, effects);
+        true
+    }
+
+    /// Writes down the connection, the expiry and the will of a session.
+    pub(super) fn journal_change(&mut self, index: u32, effects: &mut Effects) {
+        let Some(session) = self.sessions.get(index) else { return };
+        let (expiry, gone_since, will) = (session.expiry, session.gone_since, kept_will(session));
+        self.journal(index, |session| Record::Changed { session, expiry, gone_since, will }, effects);
+    }
+
+    /// Sends something once the change that was written down last is on disk; at once for sessions that are not durable.
+    pub(super) fn send_when_stored(&mut self, index: u32, effect: Effect, effects: &mut Effects) {
+        self.send_with(self.promises.last_commit(), index, effect, effects);
+    }
+
+    /// Sends something with the change that is about to be written down.
+    pub(super) fn send_with_next(&mut self, index: u32, effect: Effect, effects: &mut Effects) {
+        self.send_with(self.promises.coming_commit(), index, effect, effects);
+    }
+
+    fn send_with(&mut self, commit: CommitId, index: u32, effect: Effect, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(live) = session.live.as_mut() else { return };
+        if session.durable.is_none() {
+            return effects.push(effect);
+        }
+        live.waiting = live.waiting.saturating_add(1);
+        self.journal.waiting.push_back((commit, session.at, live.connection, effect));
+    }
+
+    /// Sends a message that need not wait itself, but not before those that do.
+    pub(super) fn send_in_order(&mut self, index: u32, effect: Effect, effects: &mut Effects) {
+        match self.live(index) {
+            Some(live) if live.waiting > 0 => self.send_when_stored(index, effect, effects),
+            _ => effects.push(effect),
+        }
+    }
+
+    /// The changes so far are about to be stored as one: what keeps the journal short goes with them.
+    pub(super) fn complete_frame(&mut self, now: Timestamp, effects: &mut Effects) {
+        let has_lost = std::mem::take(&mut self.journal.has_lost);
+        if has_lost {
+            self.repeat_what_was_lost(effects);
+        }
+        for index in std::mem::take(&mut self.journal.spilling) {
+            self.spill(index, effects);
+        }
+        // A checkpoint has everything that its frame says of the session, so no change may come after it.
+        if has_lost {
+            let dirty: Vec<u32> = self.journal.dirty.iter().map(|(_, index)| *index).collect();
+            dirty.into_iter().for_each(|index| self.checkpoint(index, effects));
+        }
+        for (index, chunk) in std::mem::take(&mut self.journal.read_back) {
+            self.checkpoint(index, effects);
+            let commit = self.store(StoreOp::DropChunk(chunk), effects);
+            self.journal.dropping.push((commit, chunk));
+        }
+        let last = self.promises.last_commit();
+        let growing = std::mem::take(&mut self.journal.growing);
+        self.journal.total = self.journal.total.saturating_add(growing);
+        self.journal.frames.push_back((last, growing));
+        for _ in 0..Journal::OLD_SESSIONS_AT_ONCE {
+            match self.journal.dirty.first() {
+                Some((CommitId(0), index)) => self.checkpoint(*index, effects),
+                _ => break,
+            }
+        }
+        if self.has_old_sessions() {
+            self.timers.set(now, Timer::Rewrite);
+        }
+        while self.journal.total > Journal::LIMIT
+            && let Some((_, index)) = self.journal.dirty.first().copied()
+        {
+            self.checkpoint(index, effects);
+            self.cut(last, effects);
+        }
+        self.cut(last, effects);
+    }
+
+    /// Lets go of the frames before the oldest change that is in no checkpoint.
+    fn cut(&mut self, last: CommitId, effects: &mut Effects) {
+        let needed = self.journal.dirty.first().map_or(last, |(commit, _)| *commit);
+        if needed <= self.journal.cut {
+            return;
+        }
+        self.journal.cut = needed;
+        while let Some((_, size)) = self.journal.frames.front().copied().filter(|(number, _)| *number < needed) {
+            self.journal.total = self.journal.total.saturating_sub(size);
+            self.journal.frames.pop_front();
+        }
+        self.store(StoreOp::Cut { before: needed }, effects);
+    }
+
+    fn store(&mut self, op: StoreOp, effects: &mut Effects) -> CommitId {
+        let commit = self.promises.next_commit();
+        effects.push(Effect::Store { commit, op });
+        commit
+    }
+
+    /// Writes a session down whole, as it is after all changes so far.
+    fn checkpoint(&mut self, index: u32, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let at = session.at;
+        let since = session.dirty_since.take();
+        if let Some(since) = since {
+            self.journal.dirty.remove(&(since, index));
+        }
+        if let Some((session, records)) = self.sessions.get(index).and_then(snapshot) {
+            let commit = self.store(StoreOp::Checkpoint { session, records }, effects);
+            self.journal.covering.extend(since.map(|since| (commit, at, since)));
+        }
+    }
+
+    /// Remembers that the end of a queue may leave the memory with the next frame.
+    pub(super) fn note_length(&mut self, index: u32) {
+        if self.sessions.get(index).is_some_and(|session| session.outbound.can_spill()) {
+            self.journal.spilling.insert(index);
+        }
+    }
+
+    fn spill(&mut self, index: u32, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(durable) = session.durable.filter(|_| session.outbound.can_spill()) else { return };
+        let (number, messages) = session.outbound.spill();
+        let records = messages.iter().map(|queued| Record::Queued {
+            message: Arc::clone(&queued.message),
+            receivers: vec![receiver(durable, queued, None)],
+            once: None,
+        });
+        let (chunk, records) = (ChunkId { session: durable, number }, Arc::new(records.collect::<Vec<_>>()));
+        self.journal(index, |session| Record::Spilled { session }, effects);
+        let commit = self.store(StoreOp::Chunk { chunk, records: Arc::clone(&records) }, effects);
+        self.journal.leaving.push((commit, chunk, records));
+    }
+
+    /// Asks for the next part of a queue if its head has run out.
+    pub(super) fn load_chunk(&mut self, index: u32, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(durable) = session.durable else { return };
+        if let Some(number) = session.outbound.wanted_chunk() {
+            effects.push(Effect::Load(ChunkId { session: durable, number }));
+        }
+    }
+
+    /// A part of a queue was read back; `None` if it cannot be read, which is said and survived.
+    pub(super) fn chunk_loaded(
+        &mut self,
+        now: Timestamp,
+        chunk: ChunkId,
+        records: Option<Vec<Record>>,
+        effects: &mut Effects,
+    ) {
+        let Some(&index) = self.by_durable.get(&chunk.session) else { return };
+        if records.is_none() {
+            let text = String::from("a part of a queue cannot be read from the store; its messages are lost");
+            self.record(index, EventKind::Notice { text }, effects);
+        }
+        let messages = records.unwrap_or_default().into_iter().filter_map(|record| match record {
+            Record::Queued { message, receivers, .. } => Some(queued(message, receivers.first()?)),
+            _ => None,
+        });
+        let messages = messages.collect();
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if session.outbound.chunk_loaded(chunk.number, messages) {
+            self.journal.read_back.push((index, chunk));
+            // Nothing else may happen for a while, so the frame that drops the chunk is asked for.
+            let next = self.promises.coming_commit();
+            self.soil(index, next);
+            self.journal_change(index, effects);
+            self.pump(now, index, effects);
+        }
+    }
+
+    /// A session is over.
+    pub(super) fn forget(&mut self, durable: DurableId, since: Option<CommitId>, index: u32, effects: &mut Effects) {
+        if let Some(since) = since {
+            self.journal.dirty.remove(&(since, index));
+        }
+        self.journal.spilling.remove(&index);
+        self.journal.read_back.retain(|(other, _)| *other != index);
+        self.journal.leaving.retain(|(_, chunk, _)| chunk.session != durable);
+        self.by_durable.remove(&durable);
+        self.forget_publisher(durable, effects);
+        for peer in self.peers() {
+            effects.push(Effect::Forward { peer, frame: PeerFrame::PublisherGone { publisher: durable } });
+        }
+        self.append(Record::Ended { session: durable }, effects);
+        let commit = self.store(StoreOp::Forget(durable), effects);
+        self.journal.ending.push((commit, durable));
+    }
+
+    /// The store has dealt with every change up to this one.
+    pub(super) fn frame_stored(
+        &mut self,
+        now: Timestamp,
+        up_to: CommitId,
+        outcome: CommitOutcome,
+        effects: &mut Effects,
+    ) {
+        match outcome {
+            CommitOutcome::Stored => {
+                self.journal.leaving.retain(|(commit, _, _)| *commit > up_to);
+                self.journal.ending.retain(|(commit, _)| *commit > up_to);
+                self.journal.covering.retain(|(commit, ..)| *commit > up_to);
+                self.journal.dropping.retain(|(commit, _)| *commit > up_to);
+            }
+            CommitOutcome::Failed => {
+                self.uncover();
+                self.journal.has_lost = true;
+                self.timers.set(now.after(Journal::RETRY), Timer::Rewrite);
+            }
+        }
+        // What waited for a lost frame waits for the next, which says the same again: it cannot be taken back, and to
+        // send it once more on the same connection is not allowed. [v5:MQTT-4.4.0-1]
+        while outcome == CommitOutcome::Stored
+            && let Some((_, at, connection, effect)) =
+                self.journal.waiting.pop_front_if(|(commit, ..)| *commit <= up_to)
+        {
+            let live = self.find(at).and_then(|index| self.live(index)).filter(|live| live.connection == connection);
+            if let Some(live) = live {
+                live.waiting = live.waiting.saturating_sub(1);
+                effects.push(effect);
+            }
+        }
+    }
+
+    /// The checkpoints of a lost frame are not there, so their sessions have changes from long before it.
+    fn uncover(&mut self) {
+        for (_, at, since) in std::mem::take(&mut self.journal.covering) {
+            let Some(index) = self.find(at) else { continue };
+            self.clean(index);
+            self.soil(index, since);
+        }
+    }
+
+    /// Goes on with what waits for a frame, even if nothing else happens: what was lost, and sessions of earlier runs.
+    pub(super) fn rewrite_due(&mut self, effects: &mut Effects) {
+        if self.journal.has_lost || self.has_old_sessions() {
+            self.begin_frame(effects);
+        }
+    }
+
+    /// Whether sessions of earlier runs are still to be checkpointed.
+    fn has_old_sessions(&self) -> bool {
+        self.journal.dirty.first().is_some_and(|(since, _)| *since == CommitId(0))
+    }
+
+    /// Has a frame made, even if nothing changed.
+    pub(super) fn begin_frame(&mut self, effects: &mut Effects) {
+        self.store(StoreOp::Cut { before: self.journal.cut }, effects);
+    }
+
+    /// After a lost frame nothing on disk is relied on: what left the memory or ended meanwhile is said again.
+    fn repeat_what_was_lost(&mut self, effects: &mut Effects) {
+        for (_, chunk) in std::mem::take(&mut self.journal.dropping) {
+            let commit = self.store(StoreOp::DropChunk(chunk), effects);
+            self.journal.dropping.push((commit, chunk));
+        }
+        for (_, chunk, records) in std::mem::take(&mut self.journal.leaving) {
+            let commit = self.store(StoreOp::Chunk { chunk, records: Arc::clone(&records) }, effects);
+            self.journal.leaving.push((commit, chunk, records));
+        }
+        for (_, durable) in std::mem::take(&mut self.journal.ending) {
+            self.append(Record::Ended { session: durable }, effects);
+            let commit = self.store(StoreOp::Forget(durable), effects);
+            self.journal.ending.push((commit, durable));
+        }
+    }
+
+    /// A promise that waits for everything written down so far; `None` if there is nothing to wait for.
+    pub(super) fn wait_for_store(&mut self, ticket: Option<Ticket>) {
+        if let Some(ticket) = ticket {
+            self.promises.wait_for_last_commit(ticket);
+        }
+    }
+}

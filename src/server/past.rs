@@ -1,0 +1,136 @@
+//! What earlier runs of the broker left: the durable sessions, sorted by the shards that own them now.
+
+use super::clock::Clock;
+use super::error::ServerError;
+use crate::broker::{DurableId, FrameNumber, Receiver, Record, Timestamp, shard_of_partition};
+use crate::store::{Database, JournalRow, SessionRow};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What one shard has to bring back.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Sessions as their checkpoints have them.
+    pub checkpoints: Vec<Vec<Record>>,
+    /// Changes after that, in order.
+    pub changes: Vec<Record>,
+}
+
+/// Reads everything that earlier runs left.
+struct Sorter {
+    pasts: Vec<Past>,
+    /// The frame that each session's checkpoint has seen.
+    covered: HashMap<DurableId, (u64, FrameNumber)>,
+    clock: Clock,
+    went_down: Option<Timestamp>,
+    /// What could not be read, in words.
+    damaged: Vec<String>,
+}
+
+/// The past of each of `shards` shards, and when the last broker was heard of. What cannot be read is said and left out.
+pub async fn load_past(database: &Database, shards: u16, clock: Clock) -> Result<(Vec<Past>, Timestamp), ServerError> {
+    let pasts = (0..shards).map(|_| Past::default()).collect();
+    let mut sorter = Sorter { pasts, covered: HashMap::new(), clock, went_down: None, damaged: Vec::new() };
+    let mut damaged = database.load_sessions(|row| sorter.checkpoint(row)).await?;
+    damaged.extend(database.load_journal(|row| sorter.journal(row)).await?);
+    let unread = damaged.iter().map(ToString::to_string);
+    for problem in unread.chain(std::mem::take(&mut sorter.damaged)) {
+        tracing::error!(%problem, "a part of the sessions cannot be read and is left out");
+    }
+    Ok((sorter.pasts, sorter.went_down.unwrap_or_else(|| clock.now())))
+}
+
+impl Sorter {
+    fn checkpoint(&mut self, row: SessionRow) {
+        self.covered.insert(row.id, (row.run, row.frame));
+        self.note_time(&row.state);
+        match Record::decode_all(row.state, self.clock.reading()) {
+            Ok(records) => {
+                if let Some(past) = self.past_of(row.id) {
+                    past.checkpoints.push(records);
+                }
+            }
+            Err(problem) => self.damaged.push(format!("checkpoint of session {}: {problem}", row.id.0)),
+        }
+    }
+
+    fn journal(&mut self, row: JournalRow) {
+        self.note_time(&row.records);
+        match Record::decode_all(row.records, self.clock.reading()) {
+            Ok(records) => records.into_iter().for_each(|record| self.change((row.run, row.frame), record)),
+            Err(problem) => self.damaged.push(format!("frame {} of run {}: {problem}", row.frame.0, row.run)),
+        }
+    }
+
+    /// Gives a change to the shards of those it is for, unless their checkpoints have it.
+    fn change(&mut self, frame: (u64, FrameNumber), record: Record) {
+        let Some(session) = session_of(&record) else {
+            return self.message(frame, record);
+        };
+        if self.is_new(session, frame)
+            && let Some(past) = self.past_of(session)
+        {
+            past.changes.push(record);
+        }
+    }
+
+    fn message(&mut self, frame: (u64, FrameNumber), record: Record) {
+        let Record::Queued { message, receivers, once } = record else { return };
+        let mut by_shard: Vec<Vec<Receiver>> = self.pasts.iter().map(|_| Vec::new()).collect();
+        for receiver in receivers {
+            if self.is_new(receiver.session, frame)
+                && let Some(receivers) = by_shard.get_mut(self.shard_of(receiver.session))
+            {
+                receivers.push(receiver);
+            }
+        }
+        for (past, receivers) in self.pasts.iter_mut().zip(by_shard).filter(|(_, receivers)| !receivers.is_empty()) {
+            past.changes.push(Record::Queued { message: Arc::clone(&message), receivers, once });
+        }
+    }
+
+    fn is_new(&self, session: DurableId, frame: (u64, FrameNumber)) -> bool {
+        self.covered.get(&session).is_none_or(|covered| *covered < frame)
+    }
+
+    fn shard_of(&self, session: DurableId) -> usize {
+        let shards = u16::try_from(self.pasts.len()).unwrap_or(u16::MAX);
+        usize::from(shard_of_partition(session.partition(), shards).0)
+    }
+
+    fn past_of(&mut self, session: DurableId) -> Option<&mut Past> {
+        let shard = self.shard_of(session);
+        self.pasts.get_mut(shard)
+    }
+
+    fn note_time(&mut self, records: &bytes::Bytes) {
+        if let Ok(written) = Record::written_at(records.clone(), self.clock.reading()) {
+            // A clock that was set back since must not put the end of the last run into the future.
+            let written = written.min(self.clock.now());
+            self.went_down = self.went_down.max(Some(written));
+        }
+    }
+}
+
+/// The session that a record is about; a message may be for several.
+fn session_of(record: &Record) -> Option<DurableId> {
+    match record {
+        Record::Began { session, .. }
+        | Record::Changed { session, .. }
+        | Record::Subscribed { session, .. }
+        | Record::Unsubscribed { session, .. }
+        | Record::Sent { session, .. }
+        | Record::Dropped { session }
+        | Record::Received { session, .. }
+        | Record::Finished { session, .. }
+        | Record::Taken { session, .. }
+        | Record::Released { session, .. }
+        | Record::Spilled { session }
+        | Record::Chunks { session, .. }
+        | Record::Once { session, .. }
+        | Record::Forgotten { session, .. }
+        | Record::Ended { session } => Some(*session),
+        Record::InFlight { receiver, .. } => Some(receiver.session),
+        Record::Queued { .. } => None,
+    }
+}

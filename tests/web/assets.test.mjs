@@ -1,0 +1,112 @@
+// What the pages are made of, before any browser: words, weight, and what must not be in them.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { repository } from './support.mjs';
+
+const assets = join(repository, 'assets');
+const read = (name) => readFileSync(join(assets, name), 'utf8');
+const names = readdirSync(assets, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(assets.length + 1));
+const ours = names.filter((name) => !name.startsWith('vendor/'));
+const modules = ours.filter((name) => name.endsWith('.js'));
+const catalogue = (name) => JSON.parse(read(`i18n/${name}.json`));
+const weight = (list) => list.reduce((sum, name) => sum + gzipSync(readFileSync(join(assets, name)), { level: 9 }).length, 0);
+
+// Every module that these import, themselves included.
+function withImports(list, seen = new Set()) {
+  for (const name of list) {
+    if (seen.has(name)) continue;
+    seen.add(name);
+    if (name.endsWith('.js')) withImports([...read(name).matchAll(/^import .* from '([^']+)'/gm)].map(([, path]) => join(name, '..', path)), seen);
+  }
+  return seen;
+}
+
+test('both languages have the same words with the same places to fill', () => {
+  const [english, german] = [catalogue('en'), catalogue('de')];
+  assert.deepEqual(Object.keys(german), Object.keys(english));
+  const places = (words) => [...JSON.stringify(words).matchAll(/\{\w+\}/g)].map(([place]) => place);
+  for (const [key, words] of Object.entries(english)) {
+    assert.equal(typeof german[key], typeof words, key);
+    if (typeof words === 'object') assert.deepEqual(Object.keys(german[key]).sort(), ['one', 'other'], key);
+    assert.deepEqual(new Set(places(german[key])), new Set(places(words)), key);
+  }
+});
+
+test('every word that a page asks for is there, and every word that is there is asked for', () => {
+  const english = catalogue('en');
+  const source = modules.map(read).join('\n');
+  const asked = new Set([...source.matchAll(/\bt\('([\w-]+)'/g)].map(([, key]) => key));
+  for (const [, , yes, no] of source.matchAll(/\bt\(([^()'`]|\('[^']*'\))*\? '([\w-]+)' : '([\w-]+)'/g)) {
+    asked.add(yes);
+    asked.add(no);
+  }
+  for (const key of asked) assert.ok(key in english, key);
+  // Keys that are put together begin with what stands before the first `${`.
+  const beginnings = [...source.matchAll(/`([a-z-]+-)\$\{/g)].map(([, beginning]) => beginning);
+  const quoted = new Set([...source.matchAll(/'([\w-]+)'/g)].map(([, key]) => key));
+  for (const key of Object.keys(english)) {
+    assert.ok(asked.has(key) || quoted.has(key) || beginnings.some((beginning) => key.startsWith(beginning)), `${key} is not asked for`);
+  }
+});
+
+test('the pages weigh little', () => {
+  const first = withImports(['index.html', 'theme.js', 'app.css', 'icon.svg', 'icons.svg', 'app.js', 'views/overview.js', 'i18n/en.json']);
+  assert.ok(weight([...first]) < 100_000, `${weight([...first])} bytes for the first page`);
+  const whole = weight(names.filter((name) => !name.startsWith('vendor/') || /\.(js|css)$/.test(name)));
+  assert.ok(whole < 150_000, `${whole} bytes in all`);
+});
+
+test('the vendored files are those of the list', () => {
+  const listed = read('vendor/SHA256SUMS').trim().split('\n').map((line) => line.split('  '));
+  for (const [sum, name] of listed) {
+    assert.equal(createHash('sha256').update(readFileSync(join(assets, 'vendor', name))).digest('hex'), sum, name);
+  }
+  const there = names.filter((name) => name.startsWith('vendor/') && !name.endsWith('SHA256SUMS')).map((name) => name.slice(7));
+  assert.deepEqual(there.sort(), listed.map(([, name]) => name).sort());
+});
+
+test('no page makes markup or code from text, and none asks another host', () => {
+  const forbidden = /innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|document\.write|DOMParser|\beval\(|new Function|javascript:|createContextualFragment|setAttribute\('style/;
+  for (const name of modules) {
+    assert.doesNotMatch(read(name), forbidden, name);
+    assert.doesNotMatch(read(name), /['"`]https?:\/\//, name);
+  }
+  assert.doesNotMatch(read('index.html'), /<script(?![^>]*src=)|<style|\sstyle=|\son\w+=/);
+  assert.doesNotMatch(read('app.css'), /url\(|@import/);
+});
+
+test('colours keep their contrast in every theme', () => {
+  const css = read('app.css');
+  const tokens = (selector) => Object.fromEntries([...css.slice(css.indexOf(`${selector} {`)).split('}')[0].matchAll(/--([\w-]+): (#[0-9a-f]+);/g)].map(([, name, value]) => [name, value]));
+  const light = tokens(':root');
+  const themes = { light, dark: { ...light, ...tokens(':root[data-theme="dark"]') }, contrast: { ...light, ...tokens(':root[data-theme="contrast"]') } };
+  assert.deepEqual(tokens(':root[data-theme="system"]'), tokens(':root[data-theme="dark"]'), 'the two dark blocks are the same');
+  const channel = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  const luminance = (hex) => {
+    const full = hex.length === 4 ? [...hex.slice(1)].map((digit) => digit + digit).join('') : hex.slice(1);
+    const [red, green, blue] = [0, 2, 4].map((at) => channel(Number.parseInt(full.slice(at, at + 2), 16) / 255));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const contrast = (one, other) => {
+    const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  for (const [theme, colour] of Object.entries(themes)) {
+    const least = theme === 'contrast' ? 7 : 4.5;
+    for (const text of ['text', 'text-2', 'muted', 'accent', 'ok', 'warn', 'danger', 'info']) {
+      for (const ground of ['page', 'card', 'raised']) {
+        assert.ok(contrast(colour[text], colour[ground]) >= least, `${theme}: ${text} on ${ground}`);
+      }
+    }
+    for (const [text, ground] of [['on-accent', 'accent'], ['on-danger', 'danger'], ['ok', 'ok-tint'], ['warn', 'warn-tint'], ['danger', 'danger-tint'], ['info', 'info-tint'], ['text', 'tint'], ['text-2', 'danger-tint']]) {
+      assert.ok(contrast(colour[text], colour[ground]) >= 4.5, `${theme}: ${text} on ${ground}`);
+    }
+    assert.ok(contrast(colour.control, colour.card) >= 3, `${theme}: borders of controls`);
+  }
+});
