@@ -6,13 +6,18 @@
 
 use securemq::broker::{CommitId, CommitOutcome, Message, RetainedVersion, StoreOp};
 use securemq::protocol::TopicName;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is written, and what is on the way.
 pub struct Disk {
     rows: BTreeMap<TopicName, Row>,
-    pending: Vec<VecDeque<(CommitId, StoreOp)>>,
+    /// What each shard wants in its next frame.
+    gathered: Vec<Vec<(CommitId, StoreOp)>>,
+    /// The frame of each shard that is on its way; there is one at most.
+    frames: Vec<Option<Vec<(CommitId, StoreOp)>>>,
+    /// The shards whose last frame was lost.
+    lost: BTreeSet<u16>,
 }
 
 /// What is retained for a topic, or since when nothing is.
@@ -23,28 +28,46 @@ struct Row {
 
 impl Disk {
     pub fn new(shards: usize) -> Self {
-        Self { rows: BTreeMap::new(), pending: (0..shards).map(|_| VecDeque::new()).collect() }
+        let gathered = (0..shards).map(|_| Vec::new()).collect();
+        let frames = (0..shards).map(|_| None).collect();
+        Self { rows: BTreeMap::new(), gathered, frames, lost: BTreeSet::new() }
     }
 
     pub fn write(&mut self, shard: u16, commit: CommitId, op: StoreOp) {
-        self.pending[usize::from(shard)].push_back((commit, op));
+        self.gathered[usize::from(shard)].push((commit, op));
     }
 
-    /// The shards that wait for a commit.
+    /// The shards that wait for something.
     pub fn waiting(&self) -> Vec<u16> {
-        (0..).zip(&self.pending).filter(|(_, pending)| !pending.is_empty()).map(|(shard, _)| shard).collect()
+        let has_work = |shard: &u16| self.is_storing(*shard) || !self.gathered[usize::from(*shard)].is_empty();
+        (0..).take(self.frames.len()).filter(has_work).collect()
     }
 
-    pub fn pending_len(&self, shard: u16) -> usize {
-        self.pending[usize::from(shard)].len()
+    /// Whether a frame of a shard is on its way.
+    pub fn is_storing(&self, shard: u16) -> bool {
+        self.frames[usize::from(shard)].is_some()
     }
 
-    /// Deals with the first `count` operations of a shard; the last of them.
-    pub fn commit(&mut self, shard: u16, count: usize, outcome: CommitOutcome) -> CommitId {
-        let group: Vec<_> = self.pending[usize::from(shard)].drain(..count).collect();
-        let last = group.last().map(|(commit, _)| *commit).expect("a group is not empty");
+    /// What a shard has gathered is on its way as one frame.
+    pub fn send_frame(&mut self, shard: u16) {
+        let shard = usize::from(shard);
+        self.frames[shard] = Some(std::mem::take(&mut self.gathered[shard]));
+    }
+
+    /// Whether a lost frame is still to be tried again.
+    pub fn has_lost(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    /// Deals with the frame of a shard: all of it or nothing. The last change in it.
+    pub fn commit(&mut self, shard: u16, outcome: CommitOutcome) -> CommitId {
+        let frame = self.frames[usize::from(shard)].take().expect("a frame is on its way");
+        let last = frame.last().map(|(commit, _)| *commit).expect("a frame is not empty");
         if outcome == CommitOutcome::Stored {
-            group.into_iter().for_each(|(_, op)| self.apply(op));
+            frame.into_iter().for_each(|(_, op)| self.apply(op));
+            self.lost.remove(&shard);
+        } else {
+            self.lost.insert(shard);
         }
         last
     }
@@ -69,7 +92,9 @@ impl Disk {
 
     /// The power is gone: what was on the way never happened. What is left for the next start.
     pub fn crash(&mut self) -> Vec<(Arc<Message>, RetainedVersion)> {
-        self.pending.iter_mut().for_each(VecDeque::clear);
+        self.gathered.iter_mut().for_each(Vec::clear);
+        self.frames.iter_mut().for_each(|frame| *frame = None);
+        self.lost.clear();
         self.rows.retain(|_, row| row.message.is_some());
         self.messages().map(|(message, version)| (Arc::clone(message), version)).collect()
     }

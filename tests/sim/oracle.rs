@@ -14,10 +14,10 @@ use answers::Connection;
 use deliveries::{Owed, Session};
 use retained::Kept;
 use securemq::broker::{
-    AuditEvent, CommitId, CommitOutcome, ConnectionId, Effect, EventKind, Message, PeerFrame, Permission, Reason,
-    SessionKey, StoreOp, Ticket, Timestamp, partition_of_session, shard_of_partition,
+    AuditEvent, CommitId, CommitOutcome, ConnectionId, DurableId, Effect, EventKind, Message, PeerFrame, Permission,
+    Reason, Record, SessionKey, StoreOp, Ticket, Timestamp, partition_of_session, shard_of_partition,
 };
-use securemq::protocol::{Packet, ProtocolVersion, Publish, QoS, SubscribeRequest};
+use securemq::protocol::{Packet, PacketId, ProtocolVersion, Publish, QoS, SubscribeRequest};
 use std::collections::BTreeMap;
 
 /// Everything that has been promised so far.
@@ -41,6 +41,17 @@ pub struct Oracle {
     /// What must have been handled before a shard may confirm that a session joined its group.
     joins: BTreeMap<(u16, Ticket), answers::Barrier>,
     current: Current,
+    /// The frames of each shard that were dealt with, by their last change.
+    frames: Vec<Vec<(CommitId, CommitOutcome)>>,
+    /// Whose the durable sessions are.
+    durable: BTreeMap<DurableId, SessionKey>,
+    /// The changes that messages of QoS 2 and PUBRELs to durable sessions wait for.
+    sent_with: BTreeMap<(SessionKey, PacketId), (u16, CommitId)>,
+    received_with: BTreeMap<(SessionKey, PacketId), (u16, CommitId)>,
+    /// The messages that the promises of each shard are about, and when they were routed.
+    routings: BTreeMap<(u16, Ticket), (u64, u64)>,
+    /// The last change that the input at hand wrote into the journal.
+    journaled: Option<(u16, CommitId)>,
     /// Topics of wills that this input must bring out or refuse.
     wills_due: Vec<String>,
     /// What it said, if it said something.
@@ -76,6 +87,8 @@ struct Known {
     /// The change that retained it last.
     commit: Option<(u16, CommitId)>,
     commit_failed: bool,
+    /// The changes that owe it to durable sessions, and when it was routed that led to them.
+    waits: Vec<(u64, (u16, CommitId))>,
     /// It may be answered in more than one way.
     is_unsure: bool,
 }
@@ -83,11 +96,35 @@ struct Known {
 /// What the input at hand is about.
 enum Current {
     Other,
-    Connect { key: SessionKey, connection: ConnectionId, hello: Box<securemq::protocol::Connect> },
-    Publish { connection: ConnectionId, number: u64 },
-    Subscribe { connection: ConnectionId, requests: Vec<SubscribeRequest> },
-    Unsubscribe { connection: ConnectionId },
-    Join { from: u16, owner: u16, ticket: Ticket },
+    Connect {
+        key: SessionKey,
+        connection: ConnectionId,
+        hello: Box<securemq::protocol::Connect>,
+    },
+    Publish {
+        connection: ConnectionId,
+        number: u64,
+    },
+    /// Another shard passed a message on that was routed then.
+    Passed {
+        number: u64,
+        routed: u64,
+    },
+    Subscribe {
+        connection: ConnectionId,
+        requests: Vec<SubscribeRequest>,
+    },
+    Unsubscribe {
+        connection: ConnectionId,
+    },
+    Release {
+        connection: ConnectionId,
+    },
+    Join {
+        from: u16,
+        owner: u16,
+        ticket: Ticket,
+    },
 }
 
 impl Oracle {
@@ -106,6 +143,12 @@ impl Oracle {
             kept: Vec::new(),
             joins: BTreeMap::new(),
             current: Current::Other,
+            frames: vec![Vec::new(); usize::from(shards)],
+            durable: BTreeMap::new(),
+            sent_with: BTreeMap::new(),
+            received_with: BTreeMap::new(),
+            routings: BTreeMap::new(),
+            journaled: None,
             wills_due: Vec::new(),
             broken: None,
         }
@@ -129,6 +172,7 @@ impl Oracle {
             is_cancelled: false,
             commit: None,
             commit_failed: false,
+            waits: Vec::new(),
             is_unsure: false,
         });
         self.messages.len() as u64 - 1
@@ -183,6 +227,7 @@ impl Oracle {
         self.now = now;
         self.moment += 1;
         self.current = Current::Other;
+        self.journaled = None;
     }
 
     pub fn connects(&mut self, key: &SessionKey, connection: ConnectionId, hello: &securemq::protocol::Connect) {
@@ -201,12 +246,18 @@ impl Oracle {
             }
             Packet::PubAck(ack) | Packet::PubComp(ack) => self.exchange_ends(connection, ack.packet_id),
             Packet::PubRec(ack) if ack.reason.is_error() => self.exchange_ends(connection, ack.packet_id),
-            Packet::PubRel(ack) => fact.pubcomps.push_back(ack.packet_id),
+            Packet::PubRel(ack) => {
+                fact.pubcomps.push_back((ack.packet_id, None));
+                self.current = Current::Release { connection };
+            }
             Packet::Subscribe(subscribe) => {
                 fact.subacks.push_back(answers::PendingSubscribe::new(subscribe.packet_id));
                 self.current = Current::Subscribe { connection, requests: subscribe.requests.clone() };
             }
-            Packet::Unsubscribe(_) => self.current = Current::Unsubscribe { connection },
+            Packet::Unsubscribe(unsubscribe) => {
+                fact.unsubacks.push_back((unsubscribe.packet_id, None));
+                self.current = Current::Unsubscribe { connection };
+            }
             Packet::Disconnect(disconnect) => {
                 fact.said_goodbye = disconnect.reason == securemq::protocol::ReasonCode::Success;
                 if let (Some(expiry), Some(session)) =
@@ -250,6 +301,23 @@ impl Oracle {
         }
     }
 
+    /// The first effect of a message says whether it is routed again.
+    fn repetition_is_seen(&mut self, effect: &Effect) {
+        let Current::Publish { number, .. } = self.current else { return };
+        let message = match effect {
+            Effect::Deliver { delivery, .. } if !delivery.dup => &delivery.message,
+            Effect::Forward { frame: PeerFrame::Published { message, .. }, .. }
+            | Effect::Forward { frame: PeerFrame::GroupDelivery { message, .. }, .. }
+            | Effect::Store { op: StoreOp::Journal(Record::Queued { message, .. }), .. } => message,
+            _ => return,
+        };
+        let known = &self.messages[number as usize];
+        let is_queued_now = message.qos == QoS::ExactlyOnce && known.routed.last() != Some(&self.moment);
+        if number_in(message) == Some(number) && is_queued_now {
+            self.repetition_is_routed(number);
+        }
+    }
+
     /// A message of QoS 2 is routed again, which may only happen if it was never stored.
     fn repetition_is_routed(&mut self, number: u64) {
         let (now, moment) = (self.now, self.moment);
@@ -275,10 +343,45 @@ impl Oracle {
             }
             _ => {}
         }
+        if let PeerFrame::Published { message, .. }
+        | PeerFrame::GroupDelivery { message, .. }
+        | PeerFrame::GroupRefused { message, .. } = frame
+        {
+            let of_message = number_in(message);
+            // A group's shard gets its own ticket back.
+            let (owner, ticket) = match frame {
+                PeerFrame::GroupRefused { ticket, .. } => (to, ticket),
+                PeerFrame::Published { ticket, .. } | PeerFrame::GroupDelivery { ticket, .. } => (from, ticket),
+                _ => return,
+            };
+            if let Some(&(number, routed)) = ticket.and_then(|ticket| self.routings.get(&(owner, ticket))) {
+                debug_assert!(of_message.is_none_or(|of_message| of_message == number));
+                self.current = Current::Passed { number, routed };
+            }
+        }
     }
 
     pub fn commit_arrives(&mut self, shard: u16, up_to: CommitId, outcome: CommitOutcome) {
         self.changes_are_written(shard, up_to, outcome);
+        let before = self.frames[usize::from(shard)].last().map_or(CommitId(0), |(last, _)| *last);
+        self.frames[usize::from(shard)].push((up_to, outcome));
+        if outcome == CommitOutcome::Failed {
+            let is_in =
+                |(_, (of, commit)): &(u64, (u16, CommitId))| *of == shard && *commit > before && *commit <= up_to;
+            self.messages.iter_mut().for_each(|known| known.commit_failed |= known.waits.iter().any(is_in));
+        }
+    }
+
+    /// What became of a change when its frame was dealt with.
+    fn outcome_of(&self, (shard, commit): (u16, CommitId)) -> Option<CommitOutcome> {
+        let mut frames = self.frames[usize::from(shard)].iter();
+        frames.find(|(last, _)| *last >= commit).map(|(_, outcome)| *outcome)
+    }
+
+    /// Whether a change is on disk, with its own frame or a later one.
+    fn is_safe(&self, (shard, commit): (u16, CommitId)) -> bool {
+        let mut frames = self.frames[usize::from(shard)].iter();
+        frames.any(|(last, outcome)| *last >= commit && *outcome == CommitOutcome::Stored)
     }
 
     pub fn policy_arrives(&mut self, shard: u16) {
@@ -295,6 +398,7 @@ impl Oracle {
     // What a shard has done about it.
 
     pub fn effect(&mut self, shard: u16, effect: &Effect, is_rude: bool) {
+        self.repetition_is_seen(effect);
         match effect {
             Effect::Send { connection, packet } => self.packet_leaves(*connection, packet),
             Effect::Deliver { connection, delivery } => {
@@ -307,6 +411,17 @@ impl Oracle {
             Effect::Record(event) => self.event_is_recorded(shard, event),
             Effect::Forward { peer, frame } => {
                 self.mail.entry((shard, peer.0)).or_default().0 += 1;
+                let routed = match self.current {
+                    Current::Passed { number, routed } => Some((number, routed)),
+                    Current::Publish { number, .. } => Some((number, self.moment)),
+                    _ => None,
+                };
+                if let PeerFrame::Published { ticket: Some(ticket), .. }
+                | PeerFrame::GroupDelivery { ticket: Some(ticket), .. } = frame
+                    && let Some(routed) = routed
+                {
+                    self.routings.insert((shard, *ticket), routed);
+                }
                 match frame {
                     PeerFrame::Published { message, .. } => self.will_is_seen(shard, number_in(message)),
                     PeerFrame::GroupJoined { ticket: Some(ticket), .. } => self.join_is_asked_for(*ticket),
@@ -318,9 +433,16 @@ impl Oracle {
 
     fn event_is_recorded(&mut self, shard: u16, event: &AuditEvent) {
         match &event.kind {
+            EventKind::Connected { .. } => self.connection_begins(),
             EventKind::Subscribed { filter, qos } => self.subscription_begins(shard, filter.as_str(), *qos),
             EventKind::Unsubscribed { filter } => self.subscription_ends(filter.as_str()),
             EventKind::Published { topic, .. } | EventKind::PublishRefused { topic, .. } => {
+                if let Current::Publish { number, .. } = self.current
+                    && matches!(event.kind, EventKind::Published { .. })
+                    && self.messages[number as usize].routed.last() != Some(&self.moment)
+                {
+                    self.repetition_is_routed(number);
+                }
                 if !matches!(self.current, Current::Publish { .. }) {
                     let is_sent = matches!(event.kind, EventKind::Published { .. });
                     self.will_is_decided(shard, &event.who, topic.as_str(), is_sent);
@@ -337,8 +459,8 @@ impl Oracle {
         let (version, number) = match op {
             StoreOp::Retain { message, version } => (*version, number_in(message)),
             StoreOp::Unretain { version, .. } => (*version, None),
-            StoreOp::Journal(_)
-            | StoreOp::Checkpoint { .. }
+            StoreOp::Journal(record) => return self.journal_is_told((shard, commit), record),
+            StoreOp::Checkpoint { .. }
             | StoreOp::Chunk { .. }
             | StoreOp::DropChunk(_)
             | StoreOp::Forget(_)
@@ -362,9 +484,77 @@ impl Oracle {
         }
     }
 
+    fn journal_is_told(&mut self, change: (u16, CommitId), record: &Record) {
+        self.journaled = Some(change);
+        match record {
+            Record::Began { session, key } => {
+                self.durable.insert(*session, (**key).clone());
+            }
+            Record::Subscribed { .. } => {
+                if let Current::Subscribe { connection, .. } = self.current
+                    && let Some(fact) = self.connections.get_mut(&connection)
+                    && let Some(pending) = fact.subacks.back_mut()
+                {
+                    pending.change = Some(change);
+                }
+            }
+            Record::Unsubscribed { .. } => {
+                if let Current::Unsubscribe { connection } = self.current
+                    && let Some(fact) = self.connections.get_mut(&connection)
+                    && let Some((_, waits)) = fact.unsubacks.back_mut()
+                {
+                    *waits = Some(change);
+                }
+            }
+            Record::Released { .. } => {
+                if let Current::Release { connection } = self.current
+                    && let Some(fact) = self.connections.get_mut(&connection)
+                    && let Some((_, waits)) = fact.pubcomps.back_mut()
+                {
+                    *waits = Some(change);
+                }
+            }
+            Record::Queued { message, receivers, .. } => {
+                for receiver in receivers {
+                    if let (Some(packet_id), Some(key)) = (receiver.packet_id, self.durable.get(&receiver.session)) {
+                        self.sent_with.insert((key.clone(), packet_id), change);
+                    }
+                }
+                match self.current {
+                    Current::Publish { number, .. } => self.message_waits_for(number, self.moment, change),
+                    Current::Passed { number, routed } if number_in(message).is_none_or(|of| of == number) => {
+                        self.message_waits_for(number, routed, change);
+                    }
+                    _ => {}
+                }
+            }
+            Record::Taken { .. } => {
+                if let Current::Publish { number, .. } = self.current {
+                    self.message_waits_for(number, self.moment, change);
+                }
+            }
+            Record::Sent { session, packet_id } => {
+                if let Some(key) = self.durable.get(session) {
+                    self.sent_with.insert((key.clone(), *packet_id), change);
+                }
+            }
+            Record::Received { session, packet_id } => {
+                if let Some(key) = self.durable.get(session) {
+                    self.received_with.insert((key.clone(), *packet_id), change);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn message_waits_for(&mut self, number: u64, routed: u64, change: (u16, CommitId)) {
+        self.message(number).waits.push((routed, change));
+    }
+
     /// The shard has done all it does about the input.
     pub fn ends(&mut self) {
         match self.current {
+            Current::Connect { connection, .. } => self.welcome_waits_for(connection),
             Current::Subscribe { connection, .. } => self.barrier_is_set(connection),
             Current::Join { from, owner, ticket } => self.join_is_made(from, owner, ticket),
             _ => {}

@@ -396,13 +396,16 @@ impl World {
             return;
         }
         let shard = self.random.pick(&waiting);
-        let count = self.random.between(1, self.disk.pending_len(shard));
+        if !self.disk.is_storing(shard) {
+            self.input(shard, Input::FrameEnds);
+            return self.disk.send_frame(shard);
+        }
         let fails = self.random.chance(self.plan.failures);
-        self.commit(shard, count, if fails { CommitOutcome::Failed } else { CommitOutcome::Stored });
+        self.commit(shard, if fails { CommitOutcome::Failed } else { CommitOutcome::Stored });
     }
 
-    fn commit(&mut self, shard: u16, count: usize, outcome: CommitOutcome) {
-        let commit = self.disk.commit(shard, count, outcome);
+    fn commit(&mut self, shard: u16, outcome: CommitOutcome) {
+        let commit = self.disk.commit(shard, outcome);
         self.begin();
         self.oracle.commit_arrives(shard, commit, outcome);
         self.handle(shard, Input::Committed { commit, outcome });
@@ -581,6 +584,11 @@ impl World {
                 return;
             }
             if !self.finish_something() {
+                if self.disk.has_lost() {
+                    // A shard tries again what the disk did not take.
+                    self.now = self.now.after_secs(1);
+                    continue;
+                }
                 self.oracle.check_all();
                 if let Some(at) = (0..self.clients.len()).find(|&at| !self.clients[at].has_nothing_outstanding()) {
                     self.oracle.violation(&format!("client {at} waits for an acknowledgement for ever"));
@@ -709,6 +717,8 @@ impl World {
         if self.is_broken() {
             return;
         }
+        // Whoever is refused now would come back for the session that it means to end.
+        self.plan.failures = 0;
         for at in 0..self.clients.len() {
             self.close_for_client(at);
             let connection = self.network.open(at, self.clients[at].version);

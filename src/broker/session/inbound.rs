@@ -19,6 +19,17 @@ pub struct HeldAck {
     pub retained: Vec<(Arc<Message>, SubscriptionOptions)>,
 }
 
+/// What a kept or broken promise means for the acknowledgements that waited for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// This connection is owed none.
+    NotOwed,
+    /// They may go, and say what is true.
+    Ready,
+    /// What is true cannot be said: SUBACK, UNSUBACK and PUBCOMP of this session would have to lie.
+    Unspeakable,
+}
+
 /// The receiving side of a session.
 #[derive(Debug, Default)]
 pub struct Inbound {
@@ -55,8 +66,8 @@ impl Inbound {
     }
 
     /// What the ticket stood for has happened, or has failed: then its message was not taken over, and its
-    /// acknowledgements say so. Whether this connection is owed one.
-    pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome) -> bool {
+    /// acknowledgements say so.
+    pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome) -> Settled {
         match outcome {
             CommitOutcome::Stored => {
                 let waiting = self.unreleased.values_mut().find(|waits_for| **waits_for == Some(ticket));
@@ -66,16 +77,26 @@ impl Inbound {
             }
             CommitOutcome::Failed => self.unreleased.retain(|_, waits_for| *waits_for != Some(ticket)),
         }
-        let mut is_owed = false;
+        let mut settled = Settled::NotOwed;
         // A repetition waits for the same ticket as the first copy.
         for ack in self.held.iter_mut().filter(|ack| ack.ticket == Some(ticket)) {
             ack.ticket = None;
-            is_owed = true;
-            if let (Packet::PubAck(ack) | Packet::PubRec(ack), CommitOutcome::Failed) = (&mut ack.packet, outcome) {
-                ack.reason = Reason::StoreFailed.code();
+            match (&mut ack.packet, outcome) {
+                (Packet::PubAck(ack) | Packet::PubRec(ack), CommitOutcome::Failed) => {
+                    ack.reason = Reason::StoreFailed.code();
+                }
+                (_, CommitOutcome::Failed) => return Settled::Unspeakable,
+                (_, CommitOutcome::Stored) => {}
             }
+            settled = Settled::Ready;
         }
-        is_owed
+        settled
+    }
+
+    /// The messages of QoS 2 that wait for this, and are not taken over if it fails.
+    pub fn waiting_for(&self, ticket: Ticket) -> Vec<PacketId> {
+        let waiting = self.unreleased.iter().filter(|(_, waits_for)| **waits_for == Some(ticket));
+        waiting.map(|(packet_id, _)| *packet_id).collect()
     }
 
     /// Forgets what was owed to a connection that is gone; the client will ask again.
@@ -134,10 +155,10 @@ mod tests {
         inbound.hold(held(Packet::PubAck, 2, None));
         assert!(ready(&mut inbound).is_empty());
         assert_eq!(inbound.unacknowledged(), 2);
-        assert!(inbound.settle(Ticket(7), CommitOutcome::Stored));
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored), Settled::Ready);
         assert_eq!(ready(&mut inbound).len(), 2);
         assert_eq!(inbound.unacknowledged(), 0);
-        assert!(!inbound.settle(Ticket(7), CommitOutcome::Stored));
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored), Settled::NotOwed);
     }
 
     #[test]
@@ -146,7 +167,7 @@ mod tests {
         inbound.unreleased.insert(id(1), Some(Ticket(7)));
         inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
         inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
-        assert!(inbound.settle(Ticket(7), CommitOutcome::Failed));
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Failed), Settled::Ready);
         assert!(inbound.unreleased.is_empty());
         for packet in ready(&mut inbound) {
             assert!(matches!(packet, Packet::PubRec(ack) if ack.reason == ReasonCode::QuotaExceeded));
@@ -159,7 +180,7 @@ mod tests {
         inbound.unreleased.insert(id(1), Some(Ticket(7)));
         inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
         inbound.forget_held();
-        assert!(!inbound.settle(Ticket(7), CommitOutcome::Stored));
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored), Settled::NotOwed);
         assert_eq!(inbound.unreleased.get(&id(1)), Some(&None));
         assert_eq!(inbound.held_requests(), 0);
     }

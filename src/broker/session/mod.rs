@@ -7,7 +7,7 @@ mod outbound;
 mod state;
 
 pub use aliases::{InboundAliases, OutboundAliases};
-pub use inbound::{HeldAck, Inbound};
+pub use inbound::{HeldAck, Inbound, Settled};
 pub use outbound::{Outbound, Queued, Stage};
 pub use state::{Live, Session, Subscription};
 pub use will::Will;

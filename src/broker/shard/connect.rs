@@ -37,6 +37,7 @@ impl Shard {
             Ok(admitted) => admitted,
             Err((reason, detail)) => return self.refuse(connecting, reason, detail, effects),
         };
+        let before = self.promises.last_commit();
         if let Some(index) = existing {
             self.catch_up(now, index, effects);
             self.end_connection(now, index, Reason::TakenOver, None, effects);
@@ -51,7 +52,6 @@ impl Shard {
         };
         let index = resumed.unwrap_or_else(|| self.new_session(Arc::clone(&key), connecting));
         self.attach(now, index, connecting, will);
-        let before = self.promises.last_commit();
         if resumed.is_none() {
             let owner = Arc::clone(&key);
             self.journal(index, |session| Record::Began { session, key: owner }, effects);
@@ -64,7 +64,7 @@ impl Shard {
         };
         self.record(index, kind, effects);
         self.tell_groups(index, effects);
-        // That a durable session begins, or goes on, is said when it is on disk, and before everything else.
+        // That a durable session begins, goes on or is over is said when it is on disk, and before everything else.
         let packet = self.connack(connecting, resumed.is_some());
         let Some(at) = self.sessions.get(index).map(|session| session.at) else { return };
         let ticket = (self.promises.last_commit() != before).then(|| self.promises.open(Due::Session(at)));

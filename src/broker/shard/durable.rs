@@ -4,10 +4,12 @@
 use super::core::Shard;
 use super::journal::{Journal, kept_will, queued, receiver, snapshot};
 use super::timers::Timer;
-use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, PeerFrame, StoreOp, Ticket};
+use crate::broker::access::Permission;
+use crate::broker::effect::{CommitId, CommitOutcome, Delivery, Effect, Effects, PeerFrame, StoreOp, Ticket};
 use crate::broker::event::EventKind;
 use crate::broker::frame::{ChunkId, DurableId, Once};
 use crate::broker::message::Message;
+use crate::broker::reason::Reason;
 use crate::broker::record::Record;
 use crate::broker::session::Queued;
 use crate::broker::time::Timestamp;
@@ -310,11 +312,37 @@ impl Shard {
             && let Some((_, at, connection, effect)) =
                 self.journal.waiting.pop_front_if(|(commit, ..)| *commit <= up_to)
         {
-            let live = self.find(at).and_then(|index| self.live(index)).filter(|live| live.connection == connection);
-            if let Some(live) = live {
-                live.waiting = live.waiting.saturating_sub(1);
+            let Some(index) = self.find(at) else { continue };
+            let Some(live) = self.live(index).filter(|live| live.connection == connection) else { continue };
+            live.waiting = live.waiting.saturating_sub(1);
+            if let Effect::Deliver { delivery, .. } = &effect
+                && self.journal.rights_changed
+                && !self.may_still_receive(index, delivery)
+            {
+                self.withdraw(now, index, delivery, effects);
+            } else if let Some(effect) = as_of(now, effect) {
                 effects.push(effect);
             }
+        }
+        self.journal.rights_changed &= !self.journal.waiting.is_empty();
+    }
+
+    fn may_still_receive(&self, index: u32, delivery: &Delivery) -> bool {
+        let Some(session) = self.sessions.get(index) else { return false };
+        session.rights.verdict(Permission::Subscribe, &delivery.message.topic).is_allowed()
+    }
+
+    /// The right to a message went while it waited for the disk: it never was on the wire, so it is not in flight.
+    fn withdraw(&mut self, now: Timestamp, index: u32, delivery: &Delivery, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if let Some(live) = &mut session.live {
+            live.unwritten = live.unwritten.saturating_sub(delivery.view().encoded_len(live.version));
+        }
+        self.counters.drop(Reason::Denied);
+        if let Some(packet_id) = delivery.packet_id {
+            session.outbound.forget(packet_id);
+            self.journal(index, |session| Record::Finished { session, packet_id }, effects);
+            self.pump(now, index, effects);
         }
     }
 
@@ -367,4 +395,15 @@ impl Shard {
             self.promises.wait_for_last_commit(ticket);
         }
     }
+}
+
+/// What waited for the disk, as it is sent now: with the expiry that is left by now [v5:MQTT-3.3.2-6]. Of QoS 0, nothing
+/// is sent that expired meanwhile; above it, its delivery had begun before.
+fn as_of(now: Timestamp, effect: Effect) -> Option<Effect> {
+    let Effect::Deliver { connection, mut delivery } = effect else { return Some(effect) };
+    if delivery.packet_id.is_none() && delivery.message.is_expired(now) {
+        return None;
+    }
+    delivery.expiry_left = delivery.message.expires_at.map(|end| end.secs_left(now));
+    Some(Effect::Deliver { connection, delivery })
 }

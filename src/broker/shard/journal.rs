@@ -42,6 +42,8 @@ pub struct Journal {
     pub(super) ending: Vec<(CommitId, DurableId)>,
     /// What may be sent once a change is on disk.
     pub(super) waiting: VecDeque<(CommitId, SessionRef, ConnectionId, Effect)>,
+    /// Whether rights changed while something waited, so that it must be asked about again.
+    pub(super) rights_changed: bool,
     /// Whether a frame was lost, so that the next one must not rely on it.
     pub(super) has_lost: bool,
     /// The last number that a session was given, without the partition.

@@ -17,6 +17,7 @@ impl Shard {
             return;
         }
         self.policy = policy;
+        self.journal.rights_changed |= !self.journal.waiting.is_empty();
         for index in self.sessions.indexes() {
             match self.standing(index) {
                 Standing::Good => self.renew_rights(index),

@@ -9,7 +9,7 @@ use crate::broker::frame::Once;
 use crate::broker::message::{Message, MessageProperties, Origin};
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
-use crate::broker::session::{HeldAck, Stage};
+use crate::broker::session::{HeldAck, Settled, Stage};
 use crate::broker::time::Timestamp;
 use crate::protocol::{
     Packet, PacketId, PubAck, PubAckProperties, Publish, QoS, ReasonCode, Text, TopicName, Violation,
@@ -281,8 +281,12 @@ impl Shard {
         effects: &mut Effects,
     ) {
         let Some(index) = self.find(at) else { return };
+        if outcome == CommitOutcome::Failed {
+            self.give_back(index, ticket, effects);
+        }
         let Some(session) = self.sessions.get_mut(index) else { return };
-        if !session.inbound.settle(ticket, outcome) {
+        let settled = session.inbound.settle(ticket, outcome);
+        if settled == Settled::NotOwed {
             return;
         }
         let speaks = session.live.as_ref().is_some_and(|live| live.version.has_properties());
@@ -290,10 +294,19 @@ impl Shard {
         if outcome == CommitOutcome::Failed && !is_welcome {
             return self.refuse_welcome(now, index, effects);
         }
-        if outcome == CommitOutcome::Failed && !speaks {
-            // Before 5.0 there is no way to say no, so the client must find out by connecting again.
+        if outcome == CommitOutcome::Failed && (!speaks || settled == Settled::Unspeakable) {
+            // Where there is no way to say no, as before 5.0, the client must find out by connecting again.
             return self.end_connection(now, index, Reason::StoreFailed, None, effects);
         }
         self.release_held(now, index, effects);
+    }
+
+    /// A message of QoS 2 is not taken over after all. If only another shard could not store it, the journal of this one
+    /// says that it was, and a new message with its identifier would be taken for a repetition.
+    fn give_back(&mut self, index: u32, ticket: Ticket, effects: &mut Effects) {
+        let Some(session) = self.sessions.get(index) else { return };
+        for packet_id in session.inbound.waiting_for(ticket) {
+            self.journal(index, |session| Record::Released { session, packet_id }, effects);
+        }
     }
 }

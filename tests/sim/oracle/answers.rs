@@ -16,7 +16,8 @@ pub struct Connection {
     /// PUBACKs and PUBRECs that are due, in their order.
     pubacks: VecDeque<Answer>,
     pubrecs: VecDeque<Answer>,
-    pub pubcomps: VecDeque<PacketId>,
+    pub pubcomps: VecDeque<(PacketId, Option<(u16, CommitId)>)>,
+    pub unsubacks: VecDeque<(PacketId, Option<(u16, CommitId)>)>,
     pub subacks: VecDeque<PendingSubscribe>,
     /// Identifiers of messages sent on it and not completely acknowledged.
     pub unacknowledged: BTreeSet<PacketId>,
@@ -25,6 +26,10 @@ pub struct Connection {
     /// Its will, unless it was sent or is void.
     will: Option<Will>,
     pub said_goodbye: bool,
+    /// Whether its CONNACK was sent, and what that has to wait for and say.
+    is_welcome: bool,
+    welcome_waits: Option<(u16, CommitId)>,
+    is_present: bool,
     /// When it ended.
     pub ended: Option<Timestamp>,
 }
@@ -56,13 +61,21 @@ pub struct PendingSubscribe {
     pub granted: Vec<(String, u64)>,
     /// How many frames each other shard must have handled.
     barrier: Option<Barrier>,
+    /// The change that makes it durable.
+    pub change: Option<(u16, CommitId)>,
     /// Tickets of the shards that keep its groups.
     pub joins: Vec<Ticket>,
 }
 
+impl Connection {
+    pub fn is_welcome(&self) -> bool {
+        self.is_welcome
+    }
+}
+
 impl PendingSubscribe {
     pub fn new(packet_id: PacketId) -> Self {
-        Self { packet_id, granted: Vec::new(), barrier: None, joins: Vec::new() }
+        Self { packet_id, granted: Vec::new(), barrier: None, change: None, joins: Vec::new() }
     }
 }
 
@@ -74,6 +87,9 @@ impl Oracle {
         let Some(fact) = self.connections.get_mut(&connection).filter(|fact| fact.ended.is_none()) else {
             return self.violation(&format!("{} is sent to a connection that is gone", packet.name()));
         };
+        if !fact.is_welcome {
+            return self.violation(&format!("{} is sent before CONNACK", packet.name()));
+        }
         match packet {
             Packet::PubAck(ack) => {
                 let due = fact.pubacks.pop_front();
@@ -83,35 +99,110 @@ impl Oracle {
                 let due = fact.pubrecs.pop_front();
                 self.answer_leaves(connection, due, ack);
             }
-            Packet::PubComp(ack) if fact.pubcomps.pop_front() != Some(ack.packet_id) => {
-                self.violation(&format!("PUBCOMP #{} is out of order", ack.packet_id));
+            Packet::PubComp(ack) => {
+                let due = fact.pubcomps.pop_front();
+                self.stored_answer_leaves(packet.name(), due, ack.packet_id);
+            }
+            Packet::UnsubAck(ack) => {
+                let due = fact.unsubacks.pop_front();
+                self.stored_answer_leaves(packet.name(), due, ack.packet_id);
+            }
+            Packet::PubRel(ack) if !ack.reason.is_error() => {
+                let key = (fact.key.clone(), ack.packet_id);
+                if self.received_with.get(&key).is_some_and(|change| !self.is_safe(*change)) {
+                    self.violation(&format!("PUBREL #{} does not wait for the disk", ack.packet_id));
+                }
             }
             Packet::SubAck(suback) => self.suback_leaves(connection, suback),
             _ => {}
         }
     }
 
+    /// An answer that can only say yes.
+    fn stored_answer_leaves(
+        &mut self,
+        name: &str,
+        due: Option<(PacketId, Option<(u16, CommitId)>)>,
+        packet_id: PacketId,
+    ) {
+        let Some((_, change)) = due.filter(|(due, _)| *due == packet_id) else {
+            return self.violation(&format!("{name} #{packet_id} is out of order"));
+        };
+        if change.is_some_and(|change| self.outcome_of(change) != Some(CommitOutcome::Stored)) {
+            self.violation(&format!("{name} #{packet_id} is sent before its change is stored"));
+        }
+    }
+
     fn connack_leaves(&mut self, connection: ConnectionId, connack: &ConnAck) {
+        if self.connections.contains_key(&connection) {
+            return self.welcome_leaves(connection, connack);
+        }
         let Current::Connect { key, connection: expected, hello } = &self.current else {
             return self.violation("a CONNACK comes without a CONNECT");
         };
         if *expected != connection {
             return self.violation("a CONNACK goes to another connection");
         }
-        let (key, hello) = (key.clone(), hello.clone());
+        let rules = self.rules_of(self.shard_of(key));
+        let may_will = hello.will.as_ref().is_none_or(|will| rules.may(Permission::Publish, key, will.topic.as_str()));
+        if !connack.reason.is_error() || (rules.knows(user_of(key)) && may_will) {
+            let key = key.clone();
+            self.violation(&format!("CONNECT of {key:?} is answered with {:?}", connack.reason));
+        }
+    }
+
+    /// The CONNACK of a client that was let in.
+    fn welcome_leaves(&mut self, connection: ConnectionId, connack: &ConnAck) {
+        let waits = match self.current {
+            Current::Connect { connection: current, .. } if current == connection => self.journaled,
+            _ => self.connections[&connection].welcome_waits,
+        };
+        let outcome = waits.map(|change| self.outcome_of(change));
+        let Some(fact) = self.connections.get_mut(&connection) else { return };
+        let key = fact.key.clone();
+        if fact.is_welcome || fact.ended.is_some() {
+            return self.violation("a second CONNACK, or one for a connection that is gone");
+        }
+        if connack.reason.is_error() {
+            let will = fact.will.take();
+            if let Some(will) = will {
+                self.message(will.number).is_cancelled = true;
+            }
+            if outcome != Some(Some(CommitOutcome::Failed)) {
+                self.violation(&format!("CONNECT of {key:?} is answered with {:?}", connack.reason));
+            }
+            return;
+        }
+        fact.is_welcome = true;
+        let is_present = fact.is_present && fact.version != ProtocolVersion::V3_1;
+        if connack.session_present != is_present {
+            self.violation(&format!("session present is {} for {key:?}", connack.session_present));
+        } else if outcome.is_some_and(|outcome| outcome != Some(CommitOutcome::Stored)) {
+            self.violation(&format!("the CONNACK of {key:?} does not wait for the disk"));
+        }
+    }
+
+    /// All that the CONNECT at hand changed is to be stored before its CONNACK.
+    pub(super) fn welcome_waits_for(&mut self, connection: ConnectionId) {
+        let journaled = self.journaled;
+        if let Some(fact) = self.connections.get_mut(&connection) {
+            fact.welcome_waits = journaled;
+        }
+    }
+
+    /// The input at hand let a client in.
+    pub(super) fn connection_begins(&mut self) {
+        let Current::Connect { key, connection, hello } = &self.current else {
+            return self.violation("a client is let in without a CONNECT");
+        };
+        let (key, connection, hello) = (key.clone(), *connection, hello.clone());
         let shard = self.shard_of(&key);
         let rules = self.rules_of(shard);
         let may_will = hello.will.as_ref().is_none_or(|will| rules.may(Permission::Publish, &key, will.topic.as_str()));
-        if connack.reason.is_error() == (rules.knows(user_of(&key)) && may_will) {
-            return self.violation(&format!("CONNECT of {key:?} is answered with {:?}", connack.reason));
-        }
-        if connack.reason.is_error() {
-            return;
+        if !rules.knows(user_of(&key)) || !may_will {
+            return self.violation(&format!("{key:?} is let in, which it may not be"));
         }
         let is_present = self.session_goes_on(&key, &hello);
-        if connack.session_present != (is_present && hello.version != ProtocolVersion::V3_1) {
-            return self.violation(&format!("session present is {} for {key:?}", connack.session_present));
-        }
         let number_of = |payload: &[u8]| std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
         let will = hello.will.as_ref().and_then(|will| {
             let number = number_of(&will.payload)?;
@@ -128,11 +219,15 @@ impl Oracle {
             pubacks: VecDeque::new(),
             pubrecs: VecDeque::new(),
             pubcomps: VecDeque::new(),
+            unsubacks: VecDeque::new(),
             subacks: VecDeque::new(),
             unacknowledged: BTreeSet::new(),
             last_resent: 0,
             will,
             said_goodbye: false,
+            is_welcome: false,
+            welcome_waits: None,
+            is_present,
             ended: None,
         };
         self.connections.insert(connection, fact);
@@ -175,21 +270,24 @@ impl Oracle {
             }
             return;
         }
-        if !self.messages[answer.number as usize].new.retain {
-            if is_refused {
-                self.violation(&format!("message {} is refused: {:?}", answer.number, ack.reason));
-            }
-            return;
+        let known = &self.messages[answer.number as usize];
+        let routed = known.routed.last().copied().unwrap_or_default();
+        let waits = known.waits.iter().filter(|(moment, _)| *moment == routed);
+        let mut outcomes: Vec<_> = waits.map(|(_, change)| self.outcome_of(*change)).collect();
+        let mut is_known = true;
+        if known.new.retain {
+            let fate = answer.commit.map_or((None, false), |commit| self.fate_of(commit, answer.number));
+            outcomes.push(fate.0);
+            is_known = fate.1;
         }
-        let fate = answer.commit.map(|commit| self.fate_of(commit, answer.number));
-        let (outcome, is_known) = fate.unwrap_or((None, false));
-        match (outcome, is_refused) {
-            (Some(CommitOutcome::Stored), false) if is_known => {}
-            (Some(CommitOutcome::Failed), true) if speaks => {}
-            (outcome, _) => self.violation(&format!(
-                "message {} is acknowledged with {:?}, its commit being {outcome:?}, all shards knowing it: {is_known}",
+        let has_failed = outcomes.contains(&Some(CommitOutcome::Failed));
+        let is_stored = is_known && outcomes.iter().all(|outcome| *outcome == Some(CommitOutcome::Stored));
+        let is_true = if is_refused { has_failed && speaks } else { is_stored };
+        if !is_true {
+            self.violation(&format!(
+                "message {} is acknowledged with {:?}, its commits being {outcomes:?}, all shards knowing it: {is_known}",
                 answer.number, ack.reason
-            )),
+            ));
         }
     }
 
@@ -235,6 +333,10 @@ impl Oracle {
         if !pending.granted.is_empty() && !has_passed {
             return self.violation("a SUBACK is sent before all shards know of the subscription");
         }
+        let change = pending.change;
+        if change.is_some_and(|change| self.outcome_of(change) != Some(CommitOutcome::Stored)) {
+            return self.violation("a SUBACK is sent before the subscription is stored");
+        }
         let Some(session) = self.sessions.get_mut(&key) else { return };
         for (filter, made) in &pending.granted {
             if let Some(subscription) = session.subscriptions.get_mut(filter).filter(|found| found.made == *made) {
@@ -258,6 +360,7 @@ impl Oracle {
     pub(super) fn exchange_ends(&mut self, connection: ConnectionId, packet_id: PacketId) {
         let Some(fact) = self.connections.get_mut(&connection) else { return };
         fact.unacknowledged.remove(&packet_id);
+        self.sent_with.remove(&(fact.key.clone(), packet_id));
         if let Some(session) = self.sessions.get_mut(&fact.key) {
             session.in_flight.remove(&packet_id);
         }
@@ -265,6 +368,12 @@ impl Oracle {
 
     pub(super) fn connection_ends(&mut self, connection: ConnectionId, reason: Reason, is_rude: bool) {
         let now = self.now;
+        let cannot_say_no = self.connections.get(&connection).is_some_and(|fact| {
+            let subscribes = fact.subacks.iter().filter_map(|pending| pending.change);
+            let others = fact.pubcomps.iter().chain(&fact.unsubacks).filter_map(|(_, change)| *change);
+            let mut waits = subscribes.chain(others).chain(fact.welcome_waits);
+            waits.any(|change| self.outcome_of(change) == Some(CommitOutcome::Failed))
+        });
         let Some(fact) = self.connections.get_mut(&connection).filter(|fact| fact.ended.is_none()) else { return };
         fact.ended = Some(now);
         let silence = now.since(fact.last_packet).as_millis();
@@ -272,7 +381,7 @@ impl Oracle {
             Reason::KeepAliveTimeout => fact.keep_alive > 0 && silence >= u128::from(fact.keep_alive) * 1500,
             Reason::TakenOver | Reason::UserDisabled | Reason::UserRemoved => true,
             Reason::ClientDisconnected | Reason::ClientDisconnectedWithWill | Reason::ConnectionLost => true,
-            Reason::StoreFailed => fact.version != ProtocolVersion::V5,
+            Reason::StoreFailed => fact.version != ProtocolVersion::V5 || cannot_say_no,
             _ => is_rude,
         };
         let key = fact.key.clone();
@@ -362,7 +471,12 @@ impl Oracle {
     pub(super) fn check_answers(&mut self) {
         let open = self.connections.values().filter(|fact| fact.ended.is_none());
         let waiting = open.filter(|fact| {
-            !(fact.pubacks.is_empty() && fact.pubrecs.is_empty() && fact.pubcomps.is_empty() && fact.subacks.is_empty())
+            !(fact.is_welcome
+                && fact.unsubacks.is_empty()
+                && fact.pubacks.is_empty()
+                && fact.pubrecs.is_empty()
+                && fact.pubcomps.is_empty()
+                && fact.subacks.is_empty())
         });
         let keys: Vec<_> = waiting.map(|fact| fact.key.clone()).collect();
         if let Some(key) = keys.first() {

@@ -128,6 +128,8 @@ impl Oracle {
     /// A session is gone, and what it was owed.
     pub(super) fn session_ends(&mut self, key: &SessionKey) {
         let session = self.sessions.remove(key).unwrap_or_default();
+        self.sent_with.retain(|(of, _), _| of != key);
+        self.received_with.retain(|(of, _), _| of != key);
         self.sessions.insert(key.clone(), Session::default());
         self.messages.iter_mut().filter(|known| known.new.key == *key).for_each(|known| known.is_taken = false);
         self.owed.retain(|owed| match &owed.to {
@@ -299,16 +301,36 @@ impl Oracle {
         {
             return self.violation(&format!("message {number} is sent to {key:?}: {what}"));
         }
+        if let Err(what) = self.may_leave_now(connection, &key, delivery) {
+            return self.violation(&format!("a message is sent to {key:?} {what}"));
+        }
+        let mut is_first = true;
         if let Some(packet_id) = delivery.packet_id {
             self.quota_is_used(connection, packet_id);
+            is_first = self.sessions.get(&key).is_none_or(|session| !session.in_flight.contains_key(&packet_id));
             self.flight_begins(connection, &key, packet_id, number, delivery);
         } else if delivery.dup {
             self.violation("a message of QoS 0 is sent with DUP");
         }
-        if !delivery.dup
-            && let Some(number) = number
-        {
+        if is_first && let Some(number) = number {
             self.copy_is_sent(&key, number, delivery);
+        }
+    }
+
+    /// What a message must have waited for.
+    fn may_leave_now(
+        &self,
+        connection: ConnectionId,
+        key: &SessionKey,
+        delivery: &Delivery,
+    ) -> Result<(), &'static str> {
+        if !self.connections.get(&connection).is_some_and(super::Connection::is_welcome) {
+            return Err("before its CONNACK");
+        }
+        let Some(packet_id) = delivery.packet_id.filter(|_| delivery.qos == QoS::ExactlyOnce) else { return Ok(()) };
+        match self.sent_with.get(&(key.clone(), packet_id)) {
+            Some(change) if !self.is_safe(*change) => Err("before the disk knows its identifier"),
+            _ => Ok(()),
         }
     }
 
@@ -320,7 +342,10 @@ impl Oracle {
         if delivery.message.topic.as_str() != new.topic || delivery.qos > new.qos || (delivery.retain && !new.retain) {
             return Err("it is not what was published");
         }
-        if !delivery.dup && expires_at.is_some_and(|end| end <= self.now) {
+        // What waited for the disk was sent, for all that matters, when it was written down.
+        let packet_id = delivery.packet_id.map(|packet_id| (key.clone(), packet_id));
+        let has_waited = packet_id.is_some_and(|key| self.sent_with.contains_key(&key));
+        if !delivery.dup && !has_waited && expires_at.is_some_and(|end| end <= self.now) {
             return Err("it has expired");
         }
         if routed.len() == 1 && delivery.expiry_left != expires_at.map(|end| end.secs_left(self.now)) {
@@ -352,9 +377,13 @@ impl Oracle {
         number: Option<u64>,
         delivery: &Delivery,
     ) {
+        // Its connection may have ended while it waited for the disk: then nobody can say that it was not sent.
+        let was_written = self.sent_with.contains_key(&(key.clone(), packet_id));
         let session = self.sessions.entry(key.clone()).or_default();
         match session.in_flight.get(&packet_id) {
-            None if delivery.dup => self.violation(&format!("#{packet_id} has DUP and was not in flight")),
+            None if delivery.dup && !was_written => {
+                self.violation(&format!("#{packet_id} has DUP and was not in flight"));
+            }
             Some(_) if !delivery.dup => self.violation(&format!("identifier {packet_id} is used while it is in use")),
             Some(flight) if flight.number != number => {
                 self.violation(&format!("#{packet_id} is sent again with another message"));

@@ -127,6 +127,11 @@ impl Oracle {
         self.messages.iter_mut().for_each(|known| known.is_taken = false);
         self.mail.clear();
         self.joins.clear();
+        self.frames.iter_mut().for_each(Vec::clear);
+        self.sent_with.clear();
+        self.routings.clear();
+        self.received_with.clear();
+        self.messages.iter_mut().for_each(|known| known.waits.clear());
         let newest = self.rules.len() - 1;
         self.applied.iter_mut().for_each(|applied| *applied = newest);
         self.forget_connections();
