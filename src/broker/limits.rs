@@ -32,6 +32,8 @@ pub struct Limits {
     /// Bytes handed to a connection and not yet written to its socket. Beyond: messages wait in the queue, QoS 0 up
     /// to [`Limits::QUEUED_QOS0_BYTES`].
     pub high_water: usize,
+    /// Bytes of journal that a start has to replay. Beyond: the sessions with the oldest changes are written whole.
+    pub max_journal_bytes: u64,
     /// Whether every routed message becomes an event.
     pub log_publish: bool,
 }
@@ -70,6 +72,7 @@ impl Default for Limits {
             max_retained_bytes: 1 << 30,
             max_user_properties: 64,
             high_water: 256 << 10,
+            max_journal_bytes: 16 << 20,
             log_publish: true,
         }
     }

@@ -4,7 +4,11 @@
 //! never gives way to an older version. So it keeps the version of a cleared topic as long as it runs; after a restart
 //! nothing older can be on its way any more.
 
-use securemq::broker::{CommitId, CommitOutcome, Message, RetainedVersion, StoreOp};
+use bytes::Bytes;
+use securemq::broker::{
+    ChunkId, ClockReading, CommitId, CommitOutcome, DurableId, Input, Message, Record, RetainedVersion, StoreOp,
+    Timestamp, shard_of_partition,
+};
 use securemq::protocol::TopicName;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +20,14 @@ pub struct Disk {
     gathered: Vec<Vec<(CommitId, StoreOp)>>,
     /// The frame of each shard that is on its way; there is one at most.
     frames: Vec<Option<Vec<(CommitId, StoreOp)>>>,
+    /// The journal by run, shard and frame; sessions whole with the run and the frame they are of; parts of queues.
+    journal: BTreeMap<(u64, u16, u64), Bytes>,
+    checkpoints: BTreeMap<DurableId, ((u64, u64), Bytes)>,
+    chunks: BTreeMap<ChunkId, Bytes>,
+    run: u64,
+    /// The shards that need nothing of earlier runs, and the first frame of this run that each still needs.
+    past_covered: BTreeSet<u16>,
+    needed: BTreeMap<u16, u64>,
     /// The shards whose last frame was lost.
     lost: BTreeSet<u16>,
 }
@@ -30,7 +42,18 @@ impl Disk {
     pub fn new(shards: usize) -> Self {
         let gathered = (0..shards).map(|_| Vec::new()).collect();
         let frames = (0..shards).map(|_| None).collect();
-        Self { rows: BTreeMap::new(), gathered, frames, lost: BTreeSet::new() }
+        Self {
+            rows: BTreeMap::new(),
+            gathered,
+            frames,
+            lost: BTreeSet::new(),
+            journal: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            chunks: BTreeMap::new(),
+            run: 1,
+            past_covered: BTreeSet::new(),
+            needed: BTreeMap::new(),
+        }
     }
 
     pub fn write(&mut self, shard: u16, commit: CommitId, op: StoreOp) {
@@ -60,16 +83,100 @@ impl Disk {
     }
 
     /// Deals with the frame of a shard: all of it or nothing. The last change in it.
-    pub fn commit(&mut self, shard: u16, outcome: CommitOutcome) -> CommitId {
+    pub fn commit(&mut self, shard: u16, outcome: CommitOutcome, clock: ClockReading) -> CommitId {
         let frame = self.frames[usize::from(shard)].take().expect("a frame is on its way");
         let last = frame.last().map(|(commit, _)| *commit).expect("a frame is not empty");
         if outcome == CommitOutcome::Stored {
+            self.store_frame(shard, last, &frame, clock);
             frame.into_iter().for_each(|(_, op)| self.apply(op));
             self.lost.remove(&shard);
         } else {
             self.lost.insert(shard);
         }
         last
+    }
+
+    fn store_frame(&mut self, shard: u16, last: CommitId, frame: &[(CommitId, StoreOp)], clock: ClockReading) {
+        let (run, number) = (self.run, last.0);
+        let mut records = Vec::new();
+        for (_, op) in frame {
+            match op {
+                StoreOp::Journal(record) => records.push(record),
+                StoreOp::Checkpoint { session, records } => {
+                    self.checkpoints.insert(*session, ((run, number), Record::encode_all(records, clock)));
+                }
+                StoreOp::Chunk { chunk, records } => {
+                    self.chunks.insert(*chunk, Record::encode_all(records.iter(), clock));
+                }
+                StoreOp::DropChunk(chunk) => {
+                    self.chunks.remove(chunk);
+                }
+                StoreOp::Forget(session) => {
+                    self.checkpoints.remove(session);
+                    self.chunks.retain(|chunk, _| chunk.session != *session);
+                }
+                StoreOp::Cut { before } => {
+                    if *before > CommitId(0) {
+                        self.past_covered.insert(shard);
+                    }
+                    let needed = self.needed.entry(shard).or_default();
+                    *needed = before.0.max(*needed);
+                }
+                StoreOp::Retain { .. } | StoreOp::Unretain { .. } => {}
+            }
+        }
+        if !records.is_empty() {
+            self.journal.insert((run, shard, number), Record::encode_all(records, clock));
+        }
+        // Nothing of this run goes before everything of the earlier ones has gone.
+        if self.past_covered.len() == self.frames.len() {
+            let needed = &self.needed;
+            self.journal.retain(|(of, shard, number), _| {
+                *of == run && *number >= needed.get(shard).copied().unwrap_or_default()
+            });
+        }
+    }
+
+    /// A part of a queue, if it is there.
+    pub fn chunk(&self, chunk: ChunkId, clock: ClockReading) -> Option<Vec<Record>> {
+        Record::decode_all(self.chunks.get(&chunk)?.clone(), clock).ok()
+    }
+
+    /// What each of so many shards is told when it starts: its sessions, what changed after, and when it was last heard
+    /// of.
+    pub fn past(&self, shards: u16, clock: ClockReading) -> (Vec<Vec<Input>>, Timestamp) {
+        let mut inputs: Vec<Vec<Input>> = (0..shards).map(|_| Vec::new()).collect();
+        let shard_of = |session: DurableId| usize::from(shard_of_partition(session.partition(), shards).0);
+        let mut went_down = Timestamp::default();
+        for (session, (_, bytes)) in &self.checkpoints {
+            went_down = went_down.max(Record::written_at(bytes.clone(), clock).expect("records"));
+            let records = Record::decode_all(bytes.clone(), clock).expect("records");
+            inputs[shard_of(*session)].push(Input::Checkpointed(records));
+        }
+        for ((run, _, number), bytes) in &self.journal {
+            went_down = went_down.max(Record::written_at(bytes.clone(), clock).expect("records"));
+            let is_new = |session: &DurableId| {
+                self.checkpoints.get(session).is_none_or(|(covered, _)| *covered < (*run, *number))
+            };
+            for record in Record::decode_all(bytes.clone(), clock).expect("records") {
+                match record {
+                    Record::Queued { message, receivers } => {
+                        for receiver in receivers.into_iter().filter(|receiver| is_new(&receiver.session)) {
+                            let shard = shard_of(receiver.session);
+                            let record = Record::Queued { message: Arc::clone(&message), receivers: vec![receiver] };
+                            inputs[shard].push(Input::Replayed(record));
+                        }
+                    }
+                    record => {
+                        let session = session_of(&record);
+                        if is_new(&session) {
+                            inputs[shard_of(session)].push(Input::Replayed(record));
+                        }
+                    }
+                }
+            }
+        }
+        (inputs, went_down)
     }
 
     fn apply(&mut self, op: StoreOp) {
@@ -90,11 +197,18 @@ impl Disk {
         }
     }
 
-    /// The power is gone: what was on the way never happened. What is left for the next start.
-    pub fn crash(&mut self) -> Vec<(Arc<Message>, RetainedVersion)> {
-        self.gathered.iter_mut().for_each(Vec::clear);
-        self.frames.iter_mut().for_each(|frame| *frame = None);
+    /// The power is gone: what was on the way never happened. What is retained at the next start.
+    pub fn crash(&mut self, shards: u16) -> Vec<(Arc<Message>, RetainedVersion)> {
+        self.gathered = (0..shards).map(|_| Vec::new()).collect();
+        self.frames = (0..shards).map(|_| None).collect();
         self.lost.clear();
+        // The simulated world does not bring sessions back yet.
+        self.journal.clear();
+        self.checkpoints.clear();
+        self.chunks.clear();
+        self.run += 1;
+        self.past_covered.clear();
+        self.needed.clear();
         self.rows.retain(|_, row| row.message.is_some());
         self.messages().map(|(message, version)| (Arc::clone(message), version)).collect()
     }
@@ -102,5 +216,26 @@ impl Disk {
     /// What is retained, by topic.
     pub fn messages(&self) -> impl Iterator<Item = (&Arc<Message>, RetainedVersion)> {
         self.rows.values().filter_map(|row| Some((row.message.as_ref()?, row.version)))
+    }
+}
+
+/// The session of a record that is about one.
+fn session_of(record: &Record) -> DurableId {
+    match record {
+        Record::Began { session, .. }
+        | Record::Changed { session, .. }
+        | Record::Subscribed { session, .. }
+        | Record::Unsubscribed { session, .. }
+        | Record::Sent { session, .. }
+        | Record::Dropped { session }
+        | Record::Received { session, .. }
+        | Record::Finished { session, .. }
+        | Record::Taken { session, .. }
+        | Record::Released { session, .. }
+        | Record::Spilled { session }
+        | Record::Chunks { session, .. }
+        | Record::Ended { session } => *session,
+        Record::InFlight { receiver, .. } => receiver.session,
+        Record::Queued { .. } => unreachable!("a message is for several"),
     }
 }

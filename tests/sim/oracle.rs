@@ -50,7 +50,7 @@ pub struct Oracle {
     received_with: BTreeMap<(SessionKey, PacketId), (u16, CommitId)>,
     /// The messages that the promises of each shard are about, and when they were routed.
     routings: BTreeMap<(u16, Ticket), (u64, u64)>,
-    /// The last change that the input at hand wrote into the journal.
+    /// The last change of the session that the CONNECT at hand is about.
     journaled: Option<(u16, CommitId)>,
     /// Topics of wills that this input must bring out or refuse.
     wills_due: Vec<String>,
@@ -485,10 +485,17 @@ impl Oracle {
     }
 
     fn journal_is_told(&mut self, change: (u16, CommitId), record: &Record) {
-        self.journaled = Some(change);
+        if let Record::Began { session, key } = record {
+            self.durable.insert(*session, (**key).clone());
+        }
         match record {
-            Record::Began { session, key } => {
-                self.durable.insert(*session, (**key).clone());
+            Record::Began { session, .. } | Record::Changed { session, .. } | Record::Ended { session } => {
+                // A session that ends may take its will along to others, whose matter is not the client's.
+                if let Current::Connect { key, .. } = &self.current
+                    && self.durable.get(session) == Some(key)
+                {
+                    self.journaled = Some(change);
+                }
             }
             Record::Subscribed { .. } => {
                 if let Current::Subscribe { connection, .. } = self.current

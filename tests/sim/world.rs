@@ -11,8 +11,9 @@ use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::rules::Rules;
 use securemq::broker::{
-    Address, CommitOutcome, Connecting, ConnectionId, Effect, Effects, Input, Limits, Policy, Principal, Reason,
-    SessionKey, Shard, ShardId, Timestamp, UserName, partition_of_session, shard_of_partition,
+    Address, ChunkId, ClockReading, CommitOutcome, Connecting, ConnectionId, Effect, Effects, Input, Limits, Policy,
+    Principal, Reason, Record, SessionKey, Shard, ShardId, Timestamp, UserName, partition_of_session,
+    shard_of_partition,
 };
 use securemq::protocol::{
     ClientId, Connect, ConnectProperties, Credentials, Packet, PacketId, ProtocolVersion, QoS, Subscribe,
@@ -44,11 +45,14 @@ pub struct Report {
 pub struct World {
     random: Random,
     plan: Plan,
+    limits: Limits,
     now: Timestamp,
     shards: Vec<Shard>,
     clients: Vec<Client>,
     network: Network,
     disk: Disk,
+    /// Parts of queues that shards asked the disk for.
+    loads: VecDeque<(u16, ChunkId)>,
     oracle: Oracle,
     policy: Arc<Policy>,
     steps: u64,
@@ -122,9 +126,11 @@ impl World {
         }
         let mut world = Self {
             now: Timestamp::from_millis(1_000),
+            limits: Limits::default(),
             shards: Vec::new(),
             clients,
             network: Network::default(),
+            loads: VecDeque::new(),
             disk: Disk::new(usize::from(plan.shards)),
             oracle: Oracle::new(plan.shards),
             policy: Rules::open(0).policy(),
@@ -146,8 +152,10 @@ impl World {
             topic_alias_maximum: 2,
             max_session_expiry: MAX_EXPIRY,
             high_water: 150,
+            max_journal_bytes: 1500,
             ..Limits::default()
         };
+        self.limits = limits.clone();
         let policy = self.policy.clone();
         let shard = |id| Shard::new(ShardId(id), self.plan.shards, limits.clone(), Arc::clone(&policy));
         self.shards = (0..self.plan.shards).map(shard).collect();
@@ -391,6 +399,10 @@ impl World {
     }
 
     fn the_disk_commits(&mut self) {
+        if let Some((shard, chunk)) = self.loads.pop_front() {
+            let records = self.disk.chunk(chunk, self.clock());
+            return self.input(shard, Input::ChunkLoaded { chunk, records });
+        }
         let waiting = self.disk.waiting();
         if waiting.is_empty() {
             return;
@@ -405,10 +417,13 @@ impl World {
     }
 
     fn commit(&mut self, shard: u16, outcome: CommitOutcome) {
-        let commit = self.disk.commit(shard, outcome);
+        let commit = self.disk.commit(shard, outcome, self.clock());
         self.begin();
         self.oracle.commit_arrives(shard, commit, outcome);
         self.handle(shard, Input::Committed { commit, outcome });
+        if outcome == CommitOutcome::Stored && !self.disk.waiting().contains(&shard) {
+            self.compare_sessions(shard);
+        }
     }
 
     fn a_shard_looks_at_its_timers(&mut self) {
@@ -516,20 +531,54 @@ impl World {
         self.handle(shard, Input::PolicyChanged(policy));
     }
 
+    /// Both clocks; the one on the wall is as good as the other.
+    fn clock(&self) -> ClockReading {
+        ClockReading { now: self.now, wall_ms: self.now.as_millis() + 1_000_000 }
+    }
+
     /// The power goes and comes back.
     fn crash(&mut self) {
         self.note(|| String::from("everything crashes"));
         self.network.crash();
+        self.loads.clear();
         // A policy that was made is stored, so all start with the newest.
         self.policy = self.oracle.newest_rules().policy();
         self.oracle.crash();
         self.start_shards();
-        for (message, version) in self.disk.crash() {
+        for (message, version) in self.disk.crash(self.plan.shards) {
             for shard in 0..self.plan.shards {
                 self.input(shard, Input::Restored { message: Arc::clone(&message), version });
             }
         }
         self.clean_up();
+    }
+
+    /// What another start would make of the disk, with any number of shards: the sessions of a shard that waits for nothing.
+    fn compare_sessions(&mut self, shard: u16) {
+        let shards = self.random.between(1, 4) as u16;
+        let (pasts, _) = self.disk.past(shards, self.clock());
+        let mut recovered = BTreeMap::new();
+        for (id, past) in (0..).zip(pasts) {
+            let mut fresh = Shard::new(ShardId(id), shards, self.limits.clone(), Arc::clone(&self.policy));
+            let mut effects = Effects::default();
+            past.into_iter().for_each(|input| fresh.handle(self.now, input, &mut effects));
+            recovered.extend(fresh.durable_sessions());
+        }
+        let count = self.plan.shards;
+        recovered.retain(|session, _| shard_of_partition(session.partition(), count).0 == shard);
+        let mut live: BTreeMap<_, _> = self.shards[usize::from(shard)].durable_sessions().into_iter().collect();
+        // A start asks the rights of the day.
+        let sessions = live.values_mut().chain(recovered.values_mut());
+        for record in sessions.flatten() {
+            if let Record::Subscribed { options, .. } = record {
+                options.check_delivery = false;
+            }
+        }
+        if live != recovered {
+            let differs = live.keys().chain(recovered.keys()).find(|key| live.get(key) != recovered.get(key)).copied();
+            let differs = differs.map(|key| (live.get(&key), recovered.get(&key)));
+            self.oracle.violation(&format!("shard {shard} has and would come back with: {differs:?}"));
+        }
     }
 
     fn begin(&mut self) {
@@ -571,7 +620,8 @@ impl World {
             }
             Effect::Store { commit, op } => self.disk.write(shard, commit, op),
             Effect::Forward { peer, frame } => self.network.post(shard, peer.0, frame),
-            Effect::Load(_) | Effect::Record(_) => {}
+            Effect::Load(chunk) => self.loads.push_back((shard, chunk)),
+            Effect::Record(_) => {}
         }
     }
 
@@ -633,7 +683,7 @@ impl World {
             (Step::Notice, is_any(|wire| wire.ends_for_server() || wire.ends_for_client())),
             (Step::Written, is_any(|wire| wire.owes_written && wire.len_to_client() == 0 && wire.shard().is_some())),
             (Step::Mail, !self.network.mailboxes().is_empty()),
-            (Step::Commit, !self.disk.waiting().is_empty()),
+            (Step::Commit, !self.disk.waiting().is_empty() || !self.loads.is_empty()),
             (Step::Tick, self.shards.iter().any(is_due)),
             (Step::ApplyPolicy, (0..self.plan.shards).any(lacks_a_policy)),
         ];

@@ -38,6 +38,7 @@ impl Shard {
             Err((reason, detail)) => return self.refuse(connecting, reason, detail, effects),
         };
         let before = self.promises.last_commit();
+        let was_durable = existing.is_some_and(|index| self.is_durable(index));
         if let Some(index) = existing {
             self.catch_up(now, index, effects);
             self.end_connection(now, index, Reason::TakenOver, None, effects);
@@ -67,9 +68,15 @@ impl Shard {
         // That a durable session begins, goes on or is over is said when it is on disk, and before everything else.
         let packet = self.connack(connecting, resumed.is_some());
         let Some(at) = self.sessions.get(index).map(|session| session.at) else { return };
-        let ticket = (self.promises.last_commit() != before).then(|| self.promises.open(Due::Session(at)));
+        // A will that was retained meanwhile is no business of a session that is not stored.
+        let must_wait = was_durable || self.is_durable(index);
+        let ticket = must_wait.then(|| self.promises.open(Due::Session(at)));
         let ticket = self.close_promise(ticket, before);
         self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
+    }
+
+    fn is_durable(&self, index: u32) -> bool {
+        self.sessions.get(index).is_some_and(|session| session.durable.is_some())
     }
 
     /// A session that cannot be stored is not begun.

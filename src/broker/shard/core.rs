@@ -1,6 +1,6 @@
 //! The state of a shard, and which input goes where.
 
-use super::journal::Journal;
+use super::journal::{Journal, snapshot};
 use super::promises::Promises;
 use super::timers::{Timer, Timers};
 use crate::broker::access::Policy;
@@ -13,6 +13,7 @@ use crate::broker::input::Input;
 use crate::broker::limits::Limits;
 use crate::broker::message::{Message, SessionKey};
 use crate::broker::reason::Reason;
+use crate::broker::record::Record;
 use crate::broker::routing::{Group, Retained, Trie};
 use crate::broker::session::{HeldAck, Live, Queued, Session};
 use crate::broker::subscription::SubscriptionOptions;
@@ -123,6 +124,11 @@ impl Shard {
     /// How many sessions it has, connected or not.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// What makes each of its durable sessions, by its number.
+    pub fn durable_sessions(&self) -> Vec<(DurableId, Vec<Record>)> {
+        self.by_durable.values().filter_map(|index| snapshot(self.sessions.get(*index)?)).collect()
     }
 
     /// How many of them are connected.

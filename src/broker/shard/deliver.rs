@@ -287,7 +287,7 @@ impl Shard {
                 queued
             } else {
                 session.recheck_queue &= !session.outbound.queue_is_empty();
-                return self.load_chunk(index, effects);
+                return self.load_chunk(now, index, effects);
             };
             let must_ask = next.check_delivery || session.recheck_queue;
             let has_lost_its_source = session.recheck_queue

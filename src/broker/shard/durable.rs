@@ -164,7 +164,7 @@ impl Shard {
         if self.has_old_sessions() {
             self.timers.set(now, Timer::Rewrite);
         }
-        while self.journal.total > Journal::LIMIT
+        while self.journal.total > self.limits.max_journal_bytes
             && let Some((_, index)) = self.journal.dirty.first().copied()
         {
             self.checkpoint(index, effects);
@@ -230,11 +230,18 @@ impl Shard {
     }
 
     /// Asks for the next part of a queue if its head has run out.
-    pub(super) fn load_chunk(&mut self, index: u32, effects: &mut Effects) {
+    pub(super) fn load_chunk(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(durable) = session.durable else { return };
-        if let Some(number) = session.outbound.wanted_chunk() {
-            effects.push(Effect::Load(ChunkId { session: durable, number }));
+        let Some(number) = session.outbound.wanted_chunk() else { return };
+        let chunk = ChunkId { session: durable, number };
+        // One that is not on disk yet cannot be read from there.
+        match self.journal.leaving.iter().position(|(_, leaving, _)| *leaving == chunk) {
+            Some(at) => {
+                let (_, _, records) = self.journal.leaving.remove(at);
+                self.chunk_loaded(now, chunk, Some(Arc::unwrap_or_clone(records)), effects);
+            }
+            None => effects.push(Effect::Load(chunk)),
         }
     }
 

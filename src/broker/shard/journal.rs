@@ -51,9 +51,6 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Frames since the cut beyond which sessions are checkpointed, in bytes: what a start has to replay.
-    pub(super) const LIMIT: u64 = 16 << 20;
-
     /// Sessions of earlier runs that are checkpointed with each frame, until all are.
     pub(super) const OLD_SESSIONS_AT_ONCE: usize = 64;
 

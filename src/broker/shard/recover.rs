@@ -169,7 +169,10 @@ impl Shard {
                 let Some(index) = self.by_durable.remove(&session) else { return };
                 self.clean(index);
                 if let Some(session) = self.sessions.remove(index) {
-                    self.by_key.remove(&session.key);
+                    // A later session of the same client may be there already, from its checkpoint.
+                    if self.by_key.get(&session.key) == Some(&index) {
+                        self.by_key.remove(&session.key);
+                    }
                 }
             }
         }
@@ -186,8 +189,18 @@ impl Shard {
         if self.by_durable.contains_key(&session) {
             return;
         }
-        let index = self.place_session(key, Some(session));
+        let later = self.by_key.get(&key).copied().filter(|&index| self.is_later(index, session));
+        let index = self.place_session(Arc::clone(&key), Some(session));
+        if let Some(later) = later {
+            // This one is over, which its journal is about to say.
+            self.by_key.insert(key, later);
+        }
         self.soil(index, CommitId(0));
+    }
+
+    fn is_later(&self, index: u32, session: DurableId) -> bool {
+        let durable = self.sessions.get(index).and_then(|session| session.durable);
+        durable.is_some_and(|durable| durable.count() > session.count())
     }
 
     fn restore_inflight(&mut self, receiver: &Receiver, message: Arc<Message>, stage: KeptStage) {

@@ -1,8 +1,17 @@
 //! How connections and sessions begin, go on and end.
 
 use super::stage::{Stage, client, disconnect, puback, publish, subscribe, text};
+use crate::broker::access::{Principal, UserName};
+use crate::broker::effect::partition_of_session;
+use crate::broker::frame::DurableId;
+use crate::broker::input::Input;
 use crate::broker::limits::Limits;
-use crate::protocol::{Disconnect, DisconnectProperties, Packet, ProtocolVersion, ReasonCode};
+use crate::broker::message::SessionKey;
+use crate::broker::record::Record;
+use crate::broker::time::Timestamp;
+use crate::protocol::{ClientId, Disconnect, DisconnectProperties, Packet, ProtocolVersion, ReasonCode};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// [v5:MQTT-3.2.2-2] [v5:MQTT-3.2.2-3]
 #[test]
@@ -259,4 +268,30 @@ fn at_the_end_wills_go_out_and_everybody_is_told() {
     assert_eq!(stage.hear(watcher), ["publish will=gone q1 #1", "disconnect 0x8b", "closed"]);
     assert_eq!(stage.hear(old), ["closed"]);
     stage.assert_empty();
+}
+
+/// The checkpoint of the later session is read before the journal, which still tells how the earlier one began and ended.
+#[test]
+fn an_earlier_session_in_the_journal_does_not_hide_the_later_one_of_its_client() {
+    let mut stage = Stage::one();
+    let hello = || client("a").durable().expiry(100);
+    let key = Arc::new(SessionKey {
+        principal: Principal::User(UserName::new("ann").unwrap()),
+        client_id: ClientId::new(text("a")).unwrap(),
+    });
+    let partition = partition_of_session(&key);
+    let (earlier, later) = (DurableId::new(1, partition), DurableId::new(2, partition));
+    let (expiry, gone_since) = (Some(Duration::from_secs(100_000)), Some(Timestamp::from_millis(0)));
+    stage.input(
+        0,
+        Input::Checkpointed(vec![
+            Record::Began { session: later, key: Arc::clone(&key) },
+            Record::Changed { session: later, expiry, gone_since, will: None },
+        ]),
+    );
+    stage.input(0, Input::Replayed(Record::Began { session: earlier, key }));
+    stage.input(0, Input::Replayed(Record::Ended { session: earlier }));
+    stage.input(0, Input::Recovered { went_down: Timestamp::from_millis(0) });
+    let again = stage.connect_and_hear(hello());
+    assert_eq!(stage.hear(again), ["connack present"]);
 }
