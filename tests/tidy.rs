@@ -81,6 +81,7 @@ const LOWEST_ROW: &[(&str, &str)] = &[("tokio", "store"), ("tokio_util", "store"
 const LONG_FILES: &[(&str, &str)] = &[
     ("src/protocol/wire_cases.rs", "a table of packets as bytes"),
     ("tests/it/support/wire.rs", "a table of packets as bytes"),
+    ("tests/sim/world.rs", "all that can happen in a simulated world"),
 ];
 
 const LONGEST_FILE: usize = 600;

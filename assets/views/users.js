@@ -100,7 +100,7 @@ function Password({ user, onClose, done, onPassword }) {
   return html`<${Dialog} title=${t('new-password-for', { user: visible(user.name) })} onClose=${onClose}>
     <${Form} submit=${t('set-password')} onSubmit=${submit} cancel=${onClose}>
       <${Notice} kind="warn">${t('password-ends')}<//>
-      <input hidden readonly autocomplete="username" value=${user.name} />
+      <${Input} label=${t('user')} value=${user.name} onValue=${() => {}} readonly autocomplete="username" name="username" />
       <${PasswordWay} way=${way} setWay=${setWay} password=${password} setPassword=${setPassword} />
     <//>
   <//>`;

@@ -160,10 +160,11 @@ impl Disk {
             };
             for record in Record::decode_all(bytes.clone(), clock).expect("records") {
                 match record {
-                    Record::Queued { message, receivers } => {
+                    Record::Queued { message, receivers, once } => {
                         for receiver in receivers.into_iter().filter(|receiver| is_new(&receiver.session)) {
                             let shard = shard_of(receiver.session);
-                            let record = Record::Queued { message: Arc::clone(&message), receivers: vec![receiver] };
+                            let record =
+                                Record::Queued { message: Arc::clone(&message), receivers: vec![receiver], once };
                             inputs[shard].push(Input::Replayed(record));
                         }
                     }
@@ -234,6 +235,8 @@ fn session_of(record: &Record) -> DurableId {
         | Record::Released { session, .. }
         | Record::Spilled { session }
         | Record::Chunks { session, .. }
+        | Record::Once { session, .. }
+        | Record::Forgotten { session, .. }
         | Record::Ended { session } => *session,
         Record::InFlight { receiver, .. } => receiver.session,
         Record::Queued { .. } => unreachable!("a message is for several"),

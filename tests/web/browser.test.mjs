@@ -238,7 +238,7 @@ describe('a life of a user', () => {
     await opened.goTo('users?search=tom');
     await button(page, 'Change tom').click();
     await dialog(page).getByLabel('Role').selectOption('Student');
-    await page.waitForTimeout(300);
+    await page.locator('dialog[open] button[type=submit]:enabled').waitFor();
     broker.command('user', 'disable', 'tom');
     broker.command('user', 'enable', 'tom');
     await dialog(page).getByRole('button', { name: 'Save' }).click();

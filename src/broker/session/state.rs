@@ -6,7 +6,7 @@ use super::outbound::Outbound;
 use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
-use crate::broker::effect::{CommitId, ConnectionId, SessionRef};
+use crate::broker::effect::{CommitId, ConnectionId, Delivery, SessionRef};
 use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::SessionKey;
 use crate::broker::subscription::SubscriptionOptions;
@@ -101,5 +101,18 @@ impl Session {
     /// Who it is, for events.
     pub fn who(&self) -> crate::broker::event::Who {
         crate::broker::event::Who::client(self.key.principal.user(), &self.key.client_id, self.address)
+    }
+}
+
+impl Live {
+    /// Gives a delivery that is sent now an alias, where that keeps it small enough. One that waits gets none before:
+    /// if it were withdrawn, the receiver would not know what the alias stands for.
+    pub fn give_alias(&mut self, delivery: &mut Delivery) {
+        /// The property, and a byte more in each of the two lengths that count it.
+        const ALIAS: usize = 5;
+        let maximum = usize::try_from(self.max_packet_size).unwrap_or(usize::MAX);
+        if delivery.view().encoded_len(self.version).saturating_add(ALIAS) <= maximum {
+            delivery.alias = self.outbound_aliases.assign(&delivery.message.topic);
+        }
     }
 }

@@ -321,7 +321,7 @@ impl Shard {
         let Some(live) = session.live.as_mut() else { return };
         let mut delivery = delivery_of(now, queued);
         delivery.packet_id = (qos > QoS::AtMostOnce).then_some(PacketId::FIRST);
-        if !fit(live, &mut delivery) {
+        if !fit(live, &delivery) {
             return refusal(self, Reason::TooLargeForReceiver, effects);
         }
         let connection = live.connection;
@@ -358,7 +358,7 @@ impl Shard {
         let mut delivery = delivery_of(now, &sent.queued);
         delivery.dup = true;
         delivery.packet_id = Some(sent.packet_id);
-        if is_forbidden || !fit(live, &mut delivery) {
+        if is_forbidden || !fit(live, &delivery) {
             let packet_id = sent.packet_id;
             if session.outbound.receive(packet_id) {
                 // The receiver may hold this identifier of QoS 2, so it is released before it is used again.
@@ -372,6 +372,7 @@ impl Shard {
             self.dropped(index, &sent.queued.message, reason, effects);
             return;
         }
+        live.give_alias(&mut delivery);
         effects.push(Effect::Deliver { connection: live.connection, delivery });
     }
 }
@@ -409,18 +410,11 @@ fn may_resend(session: &Session, high_water: usize) -> bool {
         .is_some_and(|live| session.outbound.inflight_on_connection() < live.send_quota)
 }
 
-/// Whether a delivery is small enough for its receiver [v5:MQTT-3.1.2-24]; if so it counts as handed over, with an
-/// alias where that keeps it small enough.
-fn fit(live: &mut Live, delivery: &mut Delivery) -> bool {
-    /// The property, and a byte more in each of the two lengths that count it.
-    const ALIAS: usize = 5;
-    let maximum = usize::try_from(live.max_packet_size).unwrap_or(usize::MAX);
+/// Whether a delivery is small enough for its receiver [v5:MQTT-3.1.2-24]; if so it counts as handed over.
+fn fit(live: &mut Live, delivery: &Delivery) -> bool {
     let len = delivery.view().encoded_len(live.version);
-    if len > maximum {
+    if len > usize::try_from(live.max_packet_size).unwrap_or(usize::MAX) {
         return false;
-    }
-    if len.saturating_add(ALIAS) <= maximum {
-        delivery.alias = live.outbound_aliases.assign(&delivery.message.topic);
     }
     live.unwritten = live.unwritten.saturating_add(len);
     true

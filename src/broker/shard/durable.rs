@@ -13,7 +13,7 @@ use crate::broker::reason::Reason;
 use crate::broker::record::Record;
 use crate::broker::session::Queued;
 use crate::broker::time::Timestamp;
-use crate::protocol::PacketId;
+use crate::protocol::{PacketId, QoS};
 use std::sync::Arc;
 
 impl Shard {
@@ -50,22 +50,28 @@ impl Shard {
     /// [`Shard::write_receivers`], one for all receivers.
     pub(super) fn owe(&mut self, index: u32, queued: &Queued, packet_id: Option<PacketId>) {
         let Some(session) = self.sessions.get(index).and_then(|session| session.durable) else { return };
+        if queued.qos == QoS::ExactlyOnce {
+            self.take_once(index);
+        }
         self.journal.receivers.push(receiver(session, queued, packet_id));
         let next = self.promises.coming_commit();
         self.soil(index, next);
     }
 
-    /// Whether the session has taken the message that is being routed before; if not, it has from now on.
-    pub(super) fn has_taken(&mut self, index: u32) -> bool {
-        let Some(once) = self.journal.once else { return false };
-        let Some(session) = self.sessions.get_mut(index).filter(|session| session.durable.is_some()) else {
-            return false;
-        };
-        if !session.once.insert(once) {
-            return true;
+    /// Whether the session has taken the message that is being routed before.
+    pub(super) fn has_taken(&self, index: u32) -> bool {
+        let session = self.sessions.get(index);
+        self.journal.once.zip(session).is_some_and(|(once, session)| session.once.contains(&once))
+    }
+
+    /// The session has taken the message that is being routed from now on.
+    fn take_once(&mut self, index: u32) {
+        if let Some(once) = self.journal.once
+            && let Some(session) = self.sessions.get_mut(index)
+            && session.once.insert(once)
+        {
+            self.journal.takers.entry(once).or_default().push(index);
         }
-        self.journal.takers.entry(once).or_default().push(index);
-        false
     }
 
     /// A message is released by its publisher, so its receivers forget that they have taken it.
@@ -118,7 +124,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(live) = session.live.as_mut() else { return };
         if session.durable.is_none() {
-            return effects.push(effect);
+            return self.send_now(index, effect, effects);
         }
         live.waiting = live.waiting.saturating_add(1);
         self.journal.waiting.push_back((commit, session.at, live.connection, effect));
@@ -128,8 +134,18 @@ impl Shard {
     pub(super) fn send_in_order(&mut self, index: u32, effect: Effect, effects: &mut Effects) {
         match self.live(index) {
             Some(live) if live.waiting > 0 => self.send_when_stored(index, effect, effects),
-            _ => effects.push(effect),
+            _ => self.send_now(index, effect, effects),
         }
+    }
+
+    /// Sends what has not to wait any more; a message by an alias, if its receiver takes one.
+    fn send_now(&mut self, index: u32, mut effect: Effect, effects: &mut Effects) {
+        if let Effect::Deliver { delivery, .. } = &mut effect
+            && let Some(live) = self.live(index)
+        {
+            live.give_alias(delivery);
+        }
+        effects.push(effect);
     }
 
     /// The changes so far are about to be stored as one: what keeps the journal short goes with them.
@@ -328,7 +344,7 @@ impl Shard {
             {
                 self.withdraw(now, index, delivery, effects);
             } else if let Some(effect) = as_of(now, effect) {
-                effects.push(effect);
+                self.send_now(index, effect, effects);
             }
         }
         self.journal.rights_changed &= !self.journal.waiting.is_empty();

@@ -374,6 +374,8 @@ impl Oracle {
             let mut waits = subscribes.chain(others).chain(fact.welcome_waits);
             waits.any(|change| self.outcome_of(change) == Some(CommitOutcome::Failed))
         });
+        // A PUBCOMP waits for every shard to forget the message, and any of them may have lost a frame.
+        let lost_frame = self.frames.iter().flatten().any(|(_, outcome)| *outcome == CommitOutcome::Failed);
         let Some(fact) = self.connections.get_mut(&connection).filter(|fact| fact.ended.is_none()) else { return };
         fact.ended = Some(now);
         let silence = now.since(fact.last_packet).as_millis();
@@ -381,7 +383,7 @@ impl Oracle {
             Reason::KeepAliveTimeout => fact.keep_alive > 0 && silence >= u128::from(fact.keep_alive) * 1500,
             Reason::TakenOver | Reason::UserDisabled | Reason::UserRemoved => true,
             Reason::ClientDisconnected | Reason::ClientDisconnectedWithWill | Reason::ConnectionLost => true,
-            Reason::StoreFailed => fact.version != ProtocolVersion::V5 || cannot_say_no,
+            Reason::StoreFailed => fact.version != ProtocolVersion::V5 || cannot_say_no || lost_frame,
             _ => is_rude,
         };
         let key = fact.key.clone();

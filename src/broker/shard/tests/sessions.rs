@@ -291,7 +291,7 @@ fn an_earlier_session_in_the_journal_does_not_hide_the_later_one_of_its_client()
     );
     stage.input(0, Input::Replayed(Record::Began { session: earlier, key }));
     stage.input(0, Input::Replayed(Record::Ended { session: earlier }));
-    stage.input(0, Input::Recovered { went_down: Timestamp::from_millis(0) });
+    stage.input(0, Input::Recovered { went_down: Timestamp::from_millis(0), run: 1 });
     let again = stage.connect_and_hear(hello());
     assert_eq!(stage.hear(again), ["connack present"]);
 }
