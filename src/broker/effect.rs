@@ -64,6 +64,8 @@ pub struct Delivery {
     pub qos: QoS,
     /// What the receiver is told.
     pub retain: bool,
+    /// Whether it is the stored message of a topic, which does not outlive the right of its publisher.
+    pub is_retained: bool,
     /// Above QoS 0.
     pub packet_id: Option<PacketId>,
     /// Of the subscriptions that matched.

@@ -15,8 +15,53 @@ use std::collections::{BTreeMap, VecDeque};
 /// What messages are published to. Those under `j` are shared out as jobs.
 const TOPICS: [&str; 9] = ["a", "a/b", "a/c0", "b", "ann/x", "bob/x", "j/1", "j/2", "$SYS/x"];
 const FILTERS: [&str; 10] = ["a", "a/b", "a/+", "a/#", "+/+", "#", "b", "+", "ann/#", "j/1"];
-const SHARED_FILTERS: [&str; 4] = ["$share/g/j/+", "$share/g/j/1", "$share/h/j/#", "$share/h/a/b"];
+const SHARED_FILTERS: [&str; 8] = [
+    "$share/g/j/+",
+    "$share/g/j/1",
+    "$share/g/j/2",
+    "$share/h/j/#",
+    "$share/h/j/1",
+    "$share/i/j/1",
+    "$share/i/j/2",
+    "$share/h/a/b",
+];
 const BAD_FILTERS: [&str; 3] = ["a/#/b", "a+", "$share/g"];
+
+/// What the clients of one run like to do: runs that differ find more than runs that are all alike.
+pub struct Manners {
+    topics: Vec<&'static str>,
+    filters: Vec<&'static str>,
+    shared_filters: Vec<&'static str>,
+    /// Subscriptions that are shared, in percent.
+    sharing: usize,
+    publishes: usize,
+    subscribes: usize,
+    unsubscribes: usize,
+    disconnects: usize,
+    /// Messages to be retained, in percent.
+    retains: usize,
+}
+
+impl Manners {
+    pub fn random(random: &mut Random) -> Self {
+        let mut some = |of: &[&'static str]| -> Vec<&'static str> {
+            let most = random.between(1, of.len());
+            (0..most).map(|_| random.pick(of)).collect()
+        };
+        let (topics, filters, shared_filters) = (some(&TOPICS), some(&FILTERS), some(&SHARED_FILTERS));
+        Self {
+            topics,
+            filters,
+            shared_filters,
+            sharing: random.pick(&[0, 25, 60, 95]),
+            publishes: random.pick(&[20, 60, 200]),
+            subscribes: random.pick(&[5, 20, 60]),
+            unsubscribes: random.pick(&[0, 6, 40]),
+            disconnects: random.pick(&[0, 3, 10]),
+            retains: random.pick(&[0, 25, 80]),
+        }
+    }
+}
 
 /// One client: what it remembers between its connections, and where it stands with this one.
 pub struct Client {
@@ -53,6 +98,17 @@ pub enum Phase {
     Connected,
     /// It broke the protocol and waits for the end.
     Doomed,
+}
+
+/// What a connected client can do.
+#[derive(Clone, Copy)]
+enum Deed {
+    Publish,
+    Subscribe,
+    Unsubscribe,
+    Disconnect,
+    Ping,
+    AcknowledgeNothing,
 }
 
 struct Outgoing {
@@ -191,14 +247,21 @@ impl Client {
     }
 
     /// Publishes, subscribes, or does something else that a connected client may do.
-    pub fn act(&mut self, random: &mut Random, oracle: &mut Oracle) {
-        match random.weighted(&[(60, 'p'), (20, 's'), (6, 'u'), (4, '.'), (3, 'd'), (2, '?')]) {
-            'p' => self.publish(random, oracle),
-            's' => self.subscribe(random),
-            'u' => self.unsubscribe(random),
-            '.' => self.outbox.push_back((Packet::PingReq, None)),
-            'd' => self.disconnect(random),
-            _ => self.acknowledge_nothing(random),
+    pub fn act(&mut self, manners: &Manners, random: &mut Random, oracle: &mut Oracle) {
+        match random.weighted(&[
+            (manners.publishes, Deed::Publish),
+            (manners.subscribes, Deed::Subscribe),
+            (manners.unsubscribes, Deed::Unsubscribe),
+            (manners.disconnects, Deed::Disconnect),
+            (4, Deed::Ping),
+            (2, Deed::AcknowledgeNothing),
+        ]) {
+            Deed::Publish => self.publish(manners, random, oracle),
+            Deed::Subscribe => self.subscribe(manners, random),
+            Deed::Unsubscribe => self.unsubscribe(random),
+            Deed::Disconnect => self.disconnect(random),
+            Deed::Ping => self.outbox.push_back((Packet::PingReq, None)),
+            Deed::AcknowledgeNothing => self.acknowledge_nothing(random),
         }
     }
 
@@ -212,13 +275,13 @@ impl Client {
         }
     }
 
-    fn publish(&mut self, random: &mut Random, oracle: &mut Oracle) {
-        let topic = random.pick(&TOPICS);
+    fn publish(&mut self, manners: &Manners, random: &mut Random, oracle: &mut Oracle) {
+        let topic = random.pick(&manners.topics);
         let qos = any_qos(random);
         if qos > QoS::AtMostOnce && self.outgoing.len() >= self.quota {
             return;
         }
-        let retain = random.chance(25);
+        let retain = random.chance(manners.retains);
         let is_empty = retain && random.chance(25);
         let is_5 = self.version == ProtocolVersion::V5;
         let expiry = (is_5 && random.chance(15)).then(|| random.between(1, 20) as u32);
@@ -250,12 +313,12 @@ impl Client {
         self.outbox.push_back((Packet::Publish(publish), Some(number)));
     }
 
-    fn subscribe(&mut self, random: &mut Random) {
+    fn subscribe(&mut self, manners: &Manners, random: &mut Random) {
         let mut requests: Vec<SubscribeRequest> = Vec::new();
         let is_5 = self.version == ProtocolVersion::V5;
         for _ in 0..random.between(1, 3) {
-            let is_shared = random.chance(25);
-            let filters = if is_shared { &SHARED_FILTERS[..] } else { &FILTERS };
+            let is_shared = random.chance(manners.sharing);
+            let filters = if is_shared { &manners.shared_filters } else { &manners.filters };
             let filter = if random.chance(3) { random.pick(&BAD_FILTERS) } else { random.pick(filters) };
             if requests.iter().any(|request| request.filter.as_str() == filter) {
                 continue;

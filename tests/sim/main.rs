@@ -25,7 +25,7 @@ const FIXED: std::ops::Range<u64> = 0..100;
 #[test]
 fn every_promise_is_kept_whatever_happens() {
     if let Some(seed) = number_from("SECUREMQ_SIM_SEED") {
-        let report = run(seed);
+        let report = run(seed, 1);
         println!("seed {seed}: {} inputs to shards", report.inputs);
         return;
     }
@@ -38,8 +38,8 @@ fn every_promise_is_kept_whatever_happens() {
         if seeds >= FIXED.end && began.elapsed() > budget {
             break;
         }
-        inputs += run(seed).inputs;
         seeds += 1;
+        inputs += run(seed, seeds).inputs;
     }
     println!("{seeds} seeds, {inputs} inputs to shards, {:.1} s", began.elapsed().as_secs_f32());
 }
@@ -54,13 +54,14 @@ fn the_same_seed_does_the_same() {
 }
 
 /// Runs one seed to its end, and says how to do it again if that goes wrong.
-fn run(seed: u64) -> Report {
+fn run(seed: u64, ordinal: u64) -> Report {
     let report = attempt(seed, false);
     let Some(broken) = &report.broken else { return report };
     let lines = number_from("SECUREMQ_SIM_LINES").unwrap_or(60);
     let trace = attempt(seed, true).trace;
     let skipped = trace.len().saturating_sub(usize::try_from(lines).unwrap_or(usize::MAX));
     trace.iter().skip(skipped).for_each(|line| println!("{}", shortened(line)));
+    println!("seed number {ordinal} of this run");
     println!("replay with: SECUREMQ_SIM_SEED={seed} cargo test --test sim");
     panic!("seed {seed}: {broken}");
 }

@@ -38,6 +38,8 @@ pub struct Oracle {
     mail: BTreeMap<(u16, u16), (u64, u64)>,
     /// What was retained, in the order of its publication.
     kept: Vec<Kept>,
+    /// What must have been handled before a shard may confirm that a session joined its group.
+    joins: BTreeMap<(u16, Ticket), answers::Barrier>,
     current: Current,
     /// The frames of each shard that were dealt with, by their last change.
     frames: Vec<Vec<(CommitId, CommitOutcome)>>,
@@ -118,6 +120,11 @@ enum Current {
     Release {
         connection: ConnectionId,
     },
+    Join {
+        from: u16,
+        owner: u16,
+        ticket: Ticket,
+    },
 }
 
 impl Oracle {
@@ -134,6 +141,7 @@ impl Oracle {
             owed: Vec::new(),
             mail: BTreeMap::new(),
             kept: Vec::new(),
+            joins: BTreeMap::new(),
             current: Current::Other,
             frames: vec![Vec::new(); usize::from(shards)],
             durable: BTreeMap::new(),
@@ -328,8 +336,12 @@ impl Oracle {
 
     pub fn frame_arrives(&mut self, from: u16, to: u16, frame: &PeerFrame) {
         self.mail.entry((from, to)).or_default().1 += 1;
-        if let PeerFrame::Published { retained: Some(version), .. } = frame {
-            self.version_arrives(*version);
+        match frame {
+            PeerFrame::Published { retained: Some(version), .. } => self.version_arrives(*version),
+            PeerFrame::GroupJoined { ticket: Some(ticket), .. } => {
+                self.current = Current::Join { from, owner: to, ticket: *ticket };
+            }
+            _ => {}
         }
         if let PeerFrame::Published { message, .. }
         | PeerFrame::GroupDelivery { message, .. }
@@ -410,8 +422,10 @@ impl Oracle {
                 {
                     self.routings.insert((shard, *ticket), routed);
                 }
-                if let PeerFrame::Published { message, .. } = frame {
-                    self.will_is_seen(shard, number_in(message));
+                match frame {
+                    PeerFrame::Published { message, .. } => self.will_is_seen(shard, number_in(message)),
+                    PeerFrame::GroupJoined { ticket: Some(ticket), .. } => self.join_is_asked_for(*ticket),
+                    _ => {}
                 }
             }
         }
@@ -546,11 +560,11 @@ impl Oracle {
 
     /// The shard has done all it does about the input.
     pub fn ends(&mut self) {
-        if let Current::Connect { connection, .. } = self.current {
-            self.welcome_waits_for(connection);
-        }
-        if let Current::Subscribe { connection, .. } = self.current {
-            self.barrier_is_set(connection);
+        match self.current {
+            Current::Connect { connection, .. } => self.welcome_waits_for(connection),
+            Current::Subscribe { connection, .. } => self.barrier_is_set(connection),
+            Current::Join { from, owner, ticket } => self.join_is_made(from, owner, ticket),
+            _ => {}
         }
         if let Some(topic) = self.wills_due.pop() {
             self.violation(&format!("the will for {topic} is neither published nor refused"));

@@ -4,9 +4,9 @@
 //! back, and all that is under way is finished: then nothing may be owed. In the third everybody leaves for good, and
 //! nothing may be left.
 
-use crate::client::{Client, Phase};
+use crate::client::{Client, Manners, Phase};
 use crate::disk::Disk;
-use crate::network::{Network, Stage};
+use crate::network::{Network, Stage, Wire};
 use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::rules::Rules;
@@ -65,6 +65,11 @@ pub struct World {
 struct Plan {
     shards: u16,
     steps: usize,
+    manners: Manners,
+    /// How often bytes, frames and commits move, for what clients do in the meantime.
+    bytes: usize,
+    mail: usize,
+    commits: usize,
     breaks: usize,
     rudeness: usize,
     policies: usize,
@@ -100,6 +105,10 @@ impl World {
         let plan = Plan {
             shards: random.between(1, 4) as u16,
             steps: random.between(200, 3000),
+            manners: Manners::random(&mut random),
+            bytes: random.pick(&[100, 300, 600]),
+            mail: random.pick(&[30, 200, 500]),
+            commits: random.pick(&[10, 80]),
             breaks: random.pick(&[0, 1, 6, 20]),
             rudeness: random.pick(&[0, 0, 3]),
             policies: random.pick(&[0, 0, 2, 8]),
@@ -174,11 +183,11 @@ impl World {
             let plan = &self.plan;
             let step = self.random.weighted(&[
                 (300, Step::Act),
-                (300, Step::ToServer),
-                (250, Step::ToClient),
+                (plan.bytes, Step::ToServer),
+                (plan.bytes, Step::ToClient),
                 (80, Step::Authenticate),
-                (200, Step::Mail),
-                (80, Step::Commit),
+                (plan.mail, Step::Mail),
+                (plan.commits, Step::Commit),
                 (50, Step::Tick),
                 (30, Step::Clock),
                 (plan.breaks, Step::Break),
@@ -234,7 +243,7 @@ impl World {
             return wire.client_sends_bytes(&rude);
         }
         if self.clients[at].has_nothing_to_send() || self.random.chance(20) {
-            self.clients[at].act(&mut self.random, &mut self.oracle);
+            self.clients[at].act(&self.plan.manners, &mut self.random, &mut self.oracle);
         }
         self.client_sends(at);
     }
@@ -649,47 +658,40 @@ impl World {
             self.say_hello(at, connection, &hello);
             return true;
         }
-        let steps = [
-            Step::ToServer,
-            Step::ToClient,
-            Step::Authenticate,
-            Step::Mail,
-            Step::Commit,
-            Step::Tick,
-            Step::Notice,
-            Step::Written,
-            Step::ApplyPolicy,
-        ];
         if let Some(at) = (0..self.clients.len()).find(|&at| !self.clients[at].has_nothing_to_send()) {
             self.client_sends(at);
             return true;
         }
-        let is_quiet = self.is_quiet();
-        if !is_quiet {
-            let step = self.random.pick(&steps);
+        let ready = self.ready();
+        if !ready.is_empty() {
+            let step = self.random.pick(&ready);
             self.step(step);
         }
-        !is_quiet
+        !ready.is_empty()
+    }
+
+    /// What is under way, so that it can be finished.
+    fn ready(&self) -> Vec<Step> {
+        let now = self.now;
+        let is_any = |is_so: fn(&Wire) -> bool| self.network.wires.values().any(is_so);
+        let is_due = |shard: &Shard| shard.next_deadline().is_some_and(|deadline| deadline <= now);
+        let lacks_a_policy = |shard| self.oracle.next_rules_for(shard).is_some();
+        let steps = [
+            (Step::ToServer, is_any(Wire::can_move_to_server)),
+            (Step::ToClient, is_any(Wire::can_move_to_client)),
+            (Step::Authenticate, is_any(|wire| matches!(wire.stage, Stage::Authenticating(_)))),
+            (Step::Notice, is_any(|wire| wire.ends_for_server() || wire.ends_for_client())),
+            (Step::Written, is_any(|wire| wire.owes_written && wire.len_to_client() == 0 && wire.shard().is_some())),
+            (Step::Mail, !self.network.mailboxes().is_empty()),
+            (Step::Commit, !self.disk.waiting().is_empty() || !self.loads.is_empty()),
+            (Step::Tick, self.shards.iter().any(is_due)),
+            (Step::ApplyPolicy, (0..self.plan.shards).any(lacks_a_policy)),
+        ];
+        steps.into_iter().filter(|(_, is_ready)| *is_ready).map(|(step, _)| step).collect()
     }
 
     fn is_quiet(&self) -> bool {
-        let now = self.now;
-        let is_busy = |wire: &crate::network::Wire| {
-            wire.can_move_to_server()
-                || wire.can_move_to_client()
-                || wire.ends_for_server()
-                || wire.ends_for_client()
-                || matches!(wire.stage, Stage::Authenticating(_))
-                || (wire.owes_written && wire.shard().is_some())
-        };
-        let is_due = |shard: &Shard| shard.next_deadline().is_some_and(|deadline| deadline <= now);
-        self.network.which(is_busy).is_empty()
-            && self.network.mailboxes().is_empty()
-            && self.disk.waiting().is_empty()
-            && self.loads.is_empty()
-            && !self.shards.iter().any(is_due)
-            && (0..self.plan.shards).all(|shard| self.oracle.next_rules_for(shard).is_none())
-            && self.clients.iter().all(Client::has_nothing_to_send)
+        self.ready().is_empty() && self.clients.iter().all(Client::has_nothing_to_send)
     }
 
     /// A fresh subscriber on every shard is sent all retained messages, and the disk has the same.
@@ -787,8 +789,8 @@ impl World {
             if self.is_broken() || self.is_quiet() {
                 break;
             }
-            let steps = [Step::ToServer, Step::Authenticate, Step::Mail, Step::Commit, Step::Tick, Step::Notice];
-            let step = self.random.pick(&steps);
+            let ready = self.ready();
+            let step = self.random.pick(&ready);
             self.step(step);
         }
         self.check_nothing_is_left();

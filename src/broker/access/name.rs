@@ -108,3 +108,32 @@ impl fmt::Debug for UserName {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_holds_nothing_that_means_something_in_a_topic_or_on_a_terminal() {
+        for name in ["ann", "Ann Lee", "ann@school.example", "CN=ann, O=x", "лена", &"x".repeat(UserName::MAX_LEN)]
+        {
+            assert_eq!(UserName::new(name).unwrap().as_str(), name);
+        }
+        for character in ['/', '+', '#', '%', '\n', '\u{1b}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200f}'] {
+            assert_eq!(UserName::new(&format!("a{character}b")), Err(InvalidName::Character(character)));
+            assert_eq!(RoleName::new(&format!("a{character}b")), Err(InvalidName::Character(character)));
+        }
+        assert_eq!(UserName::new(""), Err(InvalidName::Empty));
+        assert_eq!(UserName::new(" ann"), Err(InvalidName::Space));
+        assert_eq!(UserName::new("ann\u{a0}"), Err(InvalidName::Space));
+        assert_eq!(UserName::new(&"x".repeat(UserName::MAX_LEN + 1)), Err(InvalidName::TooLong));
+        assert!(UserName::new("a\0b").is_err());
+    }
+
+    #[test]
+    fn names_are_compared_byte_by_byte() {
+        let name = |text| UserName::new(text).unwrap();
+        assert_ne!(name("Ann"), name("ann"));
+        assert_ne!(name("caf\u{e9}"), name("cafe\u{301}"));
+    }
+}

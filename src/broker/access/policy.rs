@@ -196,3 +196,110 @@ impl Rights {
         Verdict::NoRule
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::access::rule::TopicPattern;
+    use crate::protocol::Text;
+
+    /// A policy of rules such as `Student allow pubsub a/#`, for the users `ann` and `off`, who is disabled.
+    fn policy(rules: &[&str]) -> Policy {
+        let role = RoleName::new("Student").unwrap();
+        let user = |name: &str, enabled| PolicyUser { name: UserName::new(name).unwrap(), role: role.clone(), enabled };
+        let rule = |(number, words): (i64, &&str)| {
+            let words: Vec<&str> = words.split(' ').collect();
+            let [subject, effect, permissions, pattern] = words[..] else { panic!("not a rule: {words:?}") };
+            Rule {
+                id: RuleId(number),
+                subject: match subject {
+                    "Student" => Subject::Role(role.clone()),
+                    name => Subject::User(UserName::new(name).unwrap()),
+                },
+                pattern: TopicPattern::new(pattern).unwrap(),
+                publish: permissions.contains("pub"),
+                subscribe: permissions.contains("sub"),
+                effect: if effect == "allow" { RuleEffect::Allow } else { RuleEffect::Deny },
+            }
+        };
+        Policy::new(1, vec![user("ann", true), user("off", false)], (1..).zip(rules).map(rule).collect())
+    }
+
+    fn rights(rules: &[&str], user: &str) -> Rights {
+        let client_id = ClientId::new(Text::try_from("c").unwrap()).unwrap();
+        policy(rules).rights(&Principal::User(UserName::new(user).unwrap()), &client_id)
+    }
+
+    fn topic(name: &str) -> TopicName {
+        TopicName::try_from(name).unwrap()
+    }
+
+    fn filter(text: &str) -> TopicFilter {
+        TopicFilter::try_from(text).unwrap()
+    }
+
+    #[test]
+    fn rules_of_the_user_come_first_and_a_denial_beats_every_permission_beside_it() {
+        let rules = [
+            "Student allow pubsub a/#",
+            "Student deny pub a/secret",
+            "ann allow pub a/secret",
+            "ann deny sub a/quiet",
+            "ann allow sub a/quiet",
+        ];
+        let ann = rights(&rules, "ann");
+        assert_eq!(ann.verdict(Permission::Publish, &topic("a/x")), Verdict::Allowed(RuleId(1)));
+        assert_eq!(ann.verdict(Permission::Publish, &topic("a/secret")), Verdict::Allowed(RuleId(3)));
+        assert_eq!(ann.verdict(Permission::Subscribe, &topic("a/secret")), Verdict::Allowed(RuleId(1)));
+        assert_eq!(ann.verdict(Permission::Subscribe, &topic("a/quiet")), Verdict::Denied(RuleId(4)));
+        assert_eq!(ann.verdict(Permission::Publish, &topic("b")), Verdict::NoRule);
+    }
+
+    #[test]
+    fn nobody_publishes_to_reserved_topics_and_strangers_do_nothing() {
+        let rules = ["Student allow pubsub #", "Student allow pubsub $SYS/#", "off allow pubsub #"];
+        assert_eq!(rights(&rules, "ann").verdict(Permission::Publish, &topic("$SYS/x")), Verdict::Reserved);
+        assert!(rights(&rules, "ann").verdict(Permission::Subscribe, &topic("$SYS/x")).is_allowed());
+        for user in ["off", "nobody"] {
+            assert_eq!(rights(&rules, user).verdict(Permission::Publish, &topic("a")), Verdict::NoSuchUser);
+            assert_eq!(rights(&rules, user).subscribe_verdict(&filter("a")), Verdict::NoSuchUser);
+        }
+        assert_eq!(rights(&[], "ann").verdict(Permission::Publish, &topic("a")), Verdict::NoRule);
+    }
+
+    #[test]
+    fn strangers_have_the_rights_of_their_role_and_none_that_name_a_user() {
+        let client_id = ClientId::new(Text::try_from("c").unwrap()).unwrap();
+        let stranger = Principal::Anonymous(RoleName::new("Student").unwrap());
+        let rights = policy(&["Student allow pub open", "Student allow pub %u/x"]).rights(&stranger, &client_id);
+        assert!(rights.verdict(Permission::Publish, &topic("open")).is_allowed());
+        assert_eq!(rights.verdict(Permission::Publish, &topic("u/x")), Verdict::NoRule);
+    }
+
+    #[test]
+    fn a_filter_is_granted_if_one_rule_covers_all_of_it() {
+        let rules = ["Student allow sub a/#", "Student allow sub b/+", "Student deny sub a/secret/#"];
+        let ann = rights(&rules, "ann");
+        for (text, is_granted) in [
+            ("a/#", true),
+            ("a/+/c", true),
+            ("a/secret/x", false),
+            ("a/secret/#", false),
+            ("b/+", true),
+            ("b/#", false),
+            ("#", false),
+            ("+/x", false),
+            ("$SYS/#", false),
+        ] {
+            assert_eq!(ann.subscribe_verdict(&filter(text)).is_allowed(), is_granted, "{text}");
+        }
+    }
+
+    #[test]
+    fn deliveries_are_asked_about_where_a_denial_speaks_of_a_part() {
+        let ann = rights(&["Student allow sub #", "ann deny sub a/secret/#", "ann deny pub c"], "ann");
+        for (text, must_check) in [("a/#", true), ("#", true), ("+/secret", true), ("a/open", false), ("c", false)] {
+            assert_eq!(ann.must_check_delivery(&filter(text)), must_check, "{text}");
+        }
+    }
+}

@@ -132,3 +132,45 @@ impl fmt::Display for Subject {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expand(pattern: &str, user: Option<&str>, client_id: &str) -> Option<String> {
+        let user = user.map(|name| UserName::new(name).unwrap());
+        let client_id = ClientId::new(Text::try_from(client_id).unwrap()).unwrap();
+        let filter = TopicPattern::new(pattern).unwrap().expand(user.as_ref(), &client_id);
+        filter.map(|filter| filter.as_str().to_owned())
+    }
+
+    #[test]
+    fn placeholders_stand_for_the_user_and_the_client() {
+        assert_eq!(expand("a/+/#", None, "c"), Some(String::from("a/+/#")));
+        assert_eq!(expand("%u/%c/x%u", Some("ann"), "c"), Some(String::from("ann/c/xann")));
+        assert_eq!(expand("%u/#", None, "c"), None);
+        assert_eq!(expand("%c/#", None, "c"), Some(String::from("c/#")));
+    }
+
+    /// Names with wildcards in them must not widen a rule.
+    #[test]
+    fn a_client_id_that_would_change_the_meaning_of_the_filter_gets_nothing() {
+        for client_id in ["#", "+", "a/b", "a/#", "+/x"] {
+            assert_eq!(expand("home/%c/#", Some("ann"), client_id), None, "{client_id}");
+            assert_eq!(expand("home/%u", Some("ann"), client_id), Some(String::from("home/ann")));
+        }
+        assert_eq!(expand("home/%c", None, "%u"), Some(String::from("home/%u")));
+        assert_eq!(expand("home/%c", None, ".*(a|b)"), Some(String::from("home/.*(a|b)")));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for pattern in ["%", "%x", "a/%", "%%u", "100%"] {
+            assert_eq!(TopicPattern::new(pattern), Err(InvalidPattern::Placeholder), "{pattern}");
+        }
+        assert_eq!(TopicPattern::new("$share/g/a"), Err(InvalidPattern::Shared));
+        for pattern in ["", "a/#/b", "a+", "%u#"] {
+            assert!(matches!(TopicPattern::new(pattern), Err(InvalidPattern::Topic(_))), "{pattern}");
+        }
+    }
+}

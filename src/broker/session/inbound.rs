@@ -129,3 +129,59 @@ impl Inbound {
         self.held.iter().map(|ack| ack.retained.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{PubAck, ReasonCode};
+
+    fn id(number: u16) -> PacketId {
+        PacketId::new(number).unwrap()
+    }
+
+    fn held(packet: fn(PubAck) -> Packet, number: u16, ticket: Option<Ticket>) -> HeldAck {
+        HeldAck { packet: packet(PubAck::new(id(number), ReasonCode::Success)), ticket, retained: Vec::new() }
+    }
+
+    fn ready(inbound: &mut Inbound) -> Vec<Packet> {
+        std::iter::from_fn(|| inbound.next_ready()).map(|ack| ack.packet).collect()
+    }
+
+    /// [v5:MQTT-4.6.0-2]
+    #[test]
+    fn acknowledgements_leave_in_the_order_they_are_owed() {
+        let mut inbound = Inbound::default();
+        inbound.hold(held(Packet::PubAck, 1, Some(Ticket(7))));
+        inbound.hold(held(Packet::PubAck, 2, None));
+        assert!(ready(&mut inbound).is_empty());
+        assert_eq!(inbound.unacknowledged(), 2);
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored), Settled::Ready);
+        assert_eq!(ready(&mut inbound).len(), 2);
+        assert_eq!(inbound.unacknowledged(), 0);
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored), Settled::NotOwed);
+    }
+
+    #[test]
+    fn a_failure_is_told_by_all_that_waited_for_it_and_frees_the_identifier() {
+        let mut inbound = Inbound::default();
+        inbound.unreleased.insert(id(1), Some(Ticket(7)));
+        inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
+        inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Failed), Settled::Ready);
+        assert!(inbound.unreleased.is_empty());
+        for packet in ready(&mut inbound) {
+            assert!(matches!(packet, Packet::PubRec(ack) if ack.reason == ReasonCode::QuotaExceeded));
+        }
+    }
+
+    #[test]
+    fn what_a_lost_connection_was_owed_is_forgotten_but_not_what_it_released() {
+        let mut inbound = Inbound::default();
+        inbound.unreleased.insert(id(1), Some(Ticket(7)));
+        inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
+        inbound.forget_held();
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored), Settled::NotOwed);
+        assert_eq!(inbound.unreleased.get(&id(1)), Some(&None));
+        assert_eq!(inbound.held_requests(), 0);
+    }
+}

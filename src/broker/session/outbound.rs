@@ -411,3 +411,75 @@ impl Outbound {
         self.inflight.iter().position(|sent| sent.packet_id == packet_id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::message::{MessageProperties, Origin};
+    use crate::protocol::TopicName;
+    use bytes::Bytes;
+
+    fn queued(qos: QoS) -> Queued {
+        let message = Message {
+            topic: TopicName::try_from("t").unwrap(),
+            payload: Bytes::new(),
+            qos,
+            retain: false,
+            expires_at: None,
+            origin: Origin::System,
+            properties: MessageProperties::default(),
+        };
+        let options =
+            SubscriptionOptions { qos, no_local: false, retain_as_published: false, id: None, check_delivery: false };
+        Queued::live(Arc::new(message), &options)
+    }
+
+    fn id(number: u16) -> PacketId {
+        PacketId::new(number).unwrap()
+    }
+
+    /// [v5:MQTT-2.2.1-4]
+    #[test]
+    fn an_identifier_is_not_given_again_while_it_is_in_use_even_after_a_whole_round() {
+        let mut outbound = Outbound::default();
+        let kept = [outbound.send(queued(QoS::AtLeastOnce)), outbound.send(queued(QoS::ExactlyOnce))];
+        for _ in 0..200_000 {
+            let given = outbound.send(queued(QoS::AtLeastOnce));
+            assert!(!kept.contains(&given));
+            assert!(outbound.acknowledge(given, Stage::Ack).is_some());
+        }
+        assert_eq!(outbound.inflight_len(), 2);
+    }
+
+    /// [v5:MQTT-4.6.0-1]
+    #[test]
+    fn what_is_sent_again_keeps_its_order_whatever_is_acknowledged_meanwhile() {
+        let mut outbound = Outbound::default();
+        for _ in 0..5 {
+            outbound.send(queued(QoS::AtLeastOnce));
+        }
+        outbound.begin_connection();
+        assert_eq!(outbound.next_unsent().map(|sent| sent.packet_id), Some(id(1)));
+        assert!(outbound.acknowledge(id(3), Stage::Ack).is_some(), "a client may acknowledge what it had before");
+        assert!(outbound.acknowledge(id(1), Stage::Ack).is_some());
+        assert_eq!(outbound.inflight_on_connection(), 0);
+        let rest: Vec<_> = std::iter::from_fn(|| outbound.next_unsent()).map(|sent| sent.packet_id).collect();
+        assert_eq!(rest, [id(2), id(4), id(5)]);
+        assert!(!outbound.has_unsent());
+        assert_eq!(outbound.inflight_on_connection(), 3);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_the_wrong_kind_ends_nothing() {
+        let mut outbound = Outbound::default();
+        let (first, second) = (outbound.send(queued(QoS::AtLeastOnce)), outbound.send(queued(QoS::ExactlyOnce)));
+        assert!(outbound.acknowledge(first, Stage::Rec).is_none());
+        assert!(!outbound.receive(first));
+        assert!(outbound.acknowledge(second, Stage::Comp).is_none());
+        assert!(outbound.receive(second));
+        assert!(outbound.receive(second), "PUBREC may come twice");
+        assert!(outbound.acknowledge(second, Stage::Rec).is_none());
+        assert!(outbound.acknowledge(second, Stage::Comp).is_some());
+        assert_eq!(outbound.inflight_len(), 1);
+    }
+}

@@ -426,6 +426,7 @@ fn delivery_of(now: Timestamp, queued: &Queued) -> Delivery {
         dup: false,
         qos: queued.qos,
         retain: queued.retain,
+        is_retained: queued.is_retained,
         packet_id: None,
         subscription_ids: queued.subscription_ids.clone(),
         expiry_left: queued.message.expires_at.map(|end| end.secs_left(now)),

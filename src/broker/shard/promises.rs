@@ -116,3 +116,35 @@ impl Promises {
         self.open.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUE: Due = Due::Session(SessionRef { index: 1, generation: 1 });
+
+    #[test]
+    fn a_promise_is_kept_when_everything_has_happened_and_fails_if_a_part_failed() {
+        for outcome in [CommitOutcome::Stored, CommitOutcome::Failed] {
+            let mut promises = Promises::default();
+            let ticket = promises.open(DUE);
+            promises.wait_for_one(ticket);
+            promises.wait_for_one(ticket);
+            assert_eq!(promises.settle(ticket, outcome), None);
+            let kept = promises.settle(ticket, CommitOutcome::Stored);
+            assert_eq!(kept, Some(Kept { ticket, due: DUE, outcome }));
+            assert_eq!(promises.settle(ticket, CommitOutcome::Stored), None);
+            assert_eq!(promises.len(), 0);
+        }
+    }
+
+    #[test]
+    fn a_promise_that_waits_for_nothing_is_dropped() {
+        let mut promises = Promises::default();
+        let (empty, waiting) = (promises.open(DUE), promises.open(DUE));
+        promises.wait_for_one(waiting);
+        assert_eq!(promises.close_if_empty(empty), None);
+        assert_eq!(promises.close_if_empty(waiting), Some(waiting));
+        assert_eq!(promises.len(), 1);
+    }
+}

@@ -41,3 +41,23 @@ impl Timers {
         self.0.pop().map(|Reverse((_, timer))| timer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_are_due_in_their_order_and_not_early() {
+        let (at, moment) = (SessionRef { index: 1, generation: 0 }, Timestamp::from_millis);
+        let mut timers = Timers::default();
+        timers.set(moment(30), Timer::KeepAlive(ConnectionId(1)));
+        timers.set(moment(20), Timer::SessionExpiry(at));
+        timers.set(moment(20), Timer::Will(at));
+        assert_eq!(timers.next(), Some(moment(20)));
+        assert_eq!(timers.pop_due(moment(19)), None);
+        assert_eq!(timers.pop_due(moment(25)), Some(Timer::Will(at)), "a will before its session ends");
+        assert_eq!(timers.pop_due(moment(25)), Some(Timer::SessionExpiry(at)));
+        assert_eq!(timers.pop_due(moment(25)), None);
+        assert_eq!(timers.next(), Some(moment(30)));
+    }
+}

@@ -1,7 +1,7 @@
 //! What connections are owed: acknowledgements in their order and not too early, and not more than they take.
 
 use super::{Current, Oracle, user_of};
-use securemq::broker::{CommitId, CommitOutcome, ConnectionId, Permission, Reason, SessionKey, Timestamp, Who};
+use securemq::broker::{CommitId, CommitOutcome, ConnectionId, Permission, Reason, SessionKey, Ticket, Timestamp, Who};
 use securemq::protocol::{ConnAck, Packet, PacketId, ProtocolVersion, PubAck, QoS, SubAck};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -51,15 +51,20 @@ pub struct Answer {
     pub commit: Option<(u16, CommitId)>,
 }
 
+/// How many frames must have been handled, by sender and receiver.
+pub type Barrier = BTreeMap<(u16, u16), u64>;
+
 /// A SUBSCRIBE that waits for its SUBACK.
 pub struct PendingSubscribe {
     packet_id: PacketId,
     /// The filters granted, and when.
     pub granted: Vec<(String, u64)>,
     /// How many frames each other shard must have handled.
-    barrier: Option<BTreeMap<(u16, u16), u64>>,
+    barrier: Option<Barrier>,
     /// The change that makes it durable.
     pub change: Option<(u16, CommitId)>,
+    /// Tickets of the shards that keep its groups.
+    pub joins: Vec<Ticket>,
 }
 
 impl Connection {
@@ -70,7 +75,7 @@ impl Connection {
 
 impl PendingSubscribe {
     pub fn new(packet_id: PacketId) -> Self {
-        Self { packet_id, granted: Vec::new(), barrier: None, change: None }
+        Self { packet_id, granted: Vec::new(), barrier: None, change: None, joins: Vec::new() }
     }
 }
 
@@ -289,26 +294,42 @@ impl Oracle {
     /// Everything that was sent to other shards up to a SUBSCRIBE must have arrived before its SUBACK.
     pub(super) fn barrier_is_set(&mut self, connection: ConnectionId) {
         let Some(fact) = self.connections.get_mut(&connection) else { return };
-        let shard = fact.shard;
-        let peers = (0..self.shards).filter(|peer| *peer != shard);
-        let sent = peers.map(|peer| ((shard, peer), self.mail.get(&(shard, peer)).map_or(0, |(sent, _)| *sent)));
+        let barrier = sent_by(&self.mail, fact.shard);
         if let Some(pending) = fact.subacks.back_mut() {
-            pending.barrier = Some(sent.collect());
+            pending.barrier = Some(barrier);
         }
     }
 
+    /// The input at hand asks another shard to take a member into its group.
+    pub(super) fn join_is_asked_for(&mut self, ticket: Ticket) {
+        let Current::Subscribe { connection, .. } = &self.current else { return };
+        if let Some(pending) = self.connections.get_mut(connection).and_then(|fact| fact.subacks.back_mut()) {
+            pending.joins.push(ticket);
+        }
+    }
+
+    /// A shard took a member into a group that it keeps: everybody has to know before that is confirmed.
+    pub(super) fn join_is_made(&mut self, from: u16, owner: u16, ticket: Ticket) {
+        self.joins.insert((from, ticket), sent_by(&self.mail, owner));
+    }
+
+    fn is_passed(&self, barrier: &Barrier) -> bool {
+        barrier.iter().all(|(pair, sent)| self.mail.get(pair).map_or(0, |(_, handled)| *handled) >= *sent)
+    }
+
     fn suback_leaves(&mut self, connection: ConnectionId, suback: &SubAck) {
-        let moment = self.moment;
+        let (moment, shards) = (self.moment, self.shards);
         let Some(fact) = self.connections.get_mut(&connection) else { return };
+        let (key, shard) = (fact.key.clone(), fact.shard);
         let Some(pending) = fact.subacks.pop_front().filter(|pending| pending.packet_id == suback.packet_id) else {
             return self.violation(&format!("SUBACK #{} is out of order", suback.packet_id));
         };
-        let has_passed = match &pending.barrier {
-            Some(barrier) => {
-                barrier.iter().all(|(pair, sent)| self.mail.get(pair).map_or(0, |(_, done)| *done) >= *sent)
-            }
-            None => self.shards == 1,
-        };
+        let has_passed = pending.barrier.as_ref().map_or(shards == 1, |barrier| self.is_passed(barrier));
+        let is_joined =
+            |ticket: &Ticket| self.joins.get(&(shard, *ticket)).is_some_and(|barrier| self.is_passed(barrier));
+        if !pending.joins.iter().all(is_joined) {
+            return self.violation("a SUBACK is sent before all shards know of the group");
+        }
         if !pending.granted.is_empty() && !has_passed {
             return self.violation("a SUBACK is sent before all shards know of the subscription");
         }
@@ -316,8 +337,6 @@ impl Oracle {
         if change.is_some_and(|change| self.outcome_of(change) != Some(CommitOutcome::Stored)) {
             return self.violation("a SUBACK is sent before the subscription is stored");
         }
-        let Some(fact) = self.connections.get_mut(&connection) else { return };
-        let key = fact.key.clone();
         let Some(session) = self.sessions.get_mut(&key) else { return };
         for (filter, made) in &pending.granted {
             if let Some(subscription) = session.subscriptions.get_mut(filter).filter(|found| found.made == *made) {
@@ -471,4 +490,9 @@ impl Oracle {
     pub(super) fn forget_connections(&mut self) {
         self.connections.clear();
     }
+}
+
+/// What a shard has sent to each other one so far.
+fn sent_by(mail: &BTreeMap<(u16, u16), (u64, u64)>, shard: u16) -> Barrier {
+    mail.range((shard, 0)..=(shard, u16::MAX)).map(|(pair, (sent, _))| (*pair, *sent)).collect()
 }

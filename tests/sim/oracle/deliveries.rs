@@ -3,7 +3,7 @@
 use super::{Current, Known, Oracle};
 use crate::rules::matches;
 use securemq::broker::{ConnectionId, Delivery, Permission, SessionKey, Timestamp};
-use securemq::protocol::{Connect, PacketId, Publish, QoS};
+use securemq::protocol::{Connect, PacketId, Publish, QoS, RetainHandling};
 use std::collections::BTreeMap;
 
 /// A session as its client may expect it to be kept.
@@ -27,6 +27,10 @@ pub struct Session {
     copies: BTreeMap<u64, usize>,
     /// When the last message of each publisher, topic and level was published.
     order: BTreeMap<(SessionKey, String, QoS), u64>,
+    /// When each message was received last.
+    received: BTreeMap<u64, u64>,
+    /// The last message above QoS 0, of those published to be retained, that was sent for each topic.
+    states: BTreeMap<String, u64>,
     /// Which policy its shard had when it subscribed last.
     subscribed_under: usize,
 }
@@ -41,6 +45,8 @@ pub struct Subscription {
     no_local: bool,
     retain_as_published: bool,
     pub made: u64,
+    /// It brings the retained messages above QoS 0, one's own included.
+    wants_retained: bool,
     /// When its SUBACK was sent.
     pub acknowledged: Option<u64>,
     ended: Option<u64>,
@@ -70,6 +76,24 @@ enum Creditor {
 impl Session {
     fn all_subscriptions(&self) -> impl Iterator<Item = &Subscription> {
         self.subscriptions.values().chain(&self.past)
+    }
+
+    /// When it asked last for the retained message of a topic, of those times that were answered and still hold.
+    pub fn asked_for_the_state(&self, topic: &str) -> Option<u64> {
+        let asked = |found: &&Subscription| {
+            found.wants_retained && found.acknowledged.is_some() && matches(&found.filter, topic)
+        };
+        self.subscriptions.values().filter(asked).map(|subscription| subscription.made).max()
+    }
+
+    pub fn when_received(&self, number: u64) -> Option<u64> {
+        self.received.get(&number).copied()
+    }
+
+    /// Groups have no order, so nothing is said of who shares the topic.
+    pub fn last_sent(&self, topic: &str) -> Option<u64> {
+        let shares = |found: &Subscription| found.group.is_some() && matches(&found.filter, topic);
+        self.states.get(topic).copied().filter(|_| !self.all_subscriptions().any(shares))
     }
 
     fn was_in_group(&self, group: &str) -> bool {
@@ -134,6 +158,10 @@ impl Oracle {
             no_local: request.no_local,
             retain_as_published: request.retain_as_published,
             made: self.moment,
+            wants_retained: request.retain_handling == RetainHandling::Send
+                && !request.no_local
+                && !filter.starts_with("$share/")
+                && qos > QoS::AtMostOnce,
             acknowledged: None,
             ended: None,
         };
@@ -207,6 +235,18 @@ impl Oracle {
         self.owed.extend(owed);
     }
 
+    /// The sessions that asked for the state of a topic and must have been sent this message of it.
+    pub(super) fn subscribers_to_the_state(&self, topic: &str, new: &super::NewMessage) -> Vec<&SessionKey> {
+        let must_have = |(key, session): &(&SessionKey, &Session)| {
+            session.exists
+                && session.gone_since.is_none()
+                && new.qos > QoS::AtMostOnce
+                && session.asked_for_the_state(topic).is_some()
+                && self.rules.iter().all(|rules| rules.may(Permission::Subscribe, key, topic))
+        };
+        self.sessions.iter().filter(must_have).map(|(key, _)| key).collect()
+    }
+
     /// A new policy may take the right to what is owed.
     pub(super) fn release_forbidden(&mut self) {
         let owed = std::mem::take(&mut self.owed);
@@ -232,6 +272,9 @@ impl Oracle {
             self.owed.retain(|owed| !may_be(owed));
             return;
         };
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.received.insert(number, self.moment);
+        }
         let was_in = |group: &str| self.sessions.get(key).is_some_and(|session| session.was_in_group(group));
         self.owed.retain(|owed| {
             owed.number != number
@@ -370,6 +413,9 @@ impl Oracle {
         let groups = matching().filter(|subscription| subscription.group.is_some()).count();
         let requests = matching().filter(|_| known.new.retain).count();
         let allowed = known.routed.len() * (1 + groups) + requests;
+        if known.new.retain && delivery.qos > QoS::AtMostOnce {
+            session.states.insert(topic.clone(), number);
+        }
         let copies = session.copies.entry(number).or_default();
         *copies += 1;
         if *copies > allowed && !known.commit_failed {

@@ -4,7 +4,7 @@
 //! published has lost against that.
 
 use super::Oracle;
-use securemq::broker::{CommitId, CommitOutcome, RetainedVersion, Timestamp};
+use securemq::broker::{CommitId, CommitOutcome, Permission, RetainedVersion, Timestamp};
 use std::collections::BTreeMap;
 
 /// A message that was once made the retained one of its topic.
@@ -65,7 +65,8 @@ impl Oracle {
     /// A shard tells the store that a message has expired.
     pub(super) fn kept_expires(&mut self, version: RetainedVersion, commit: (u16, CommitId)) {
         let now = self.now;
-        let kept = self.kept.iter_mut().find(|kept| kept.version == version && !kept.is_lost);
+        // After a crash a version may be given again.
+        let kept = self.kept.iter_mut().rev().find(|kept| kept.version == version && !kept.is_lost);
         match kept.filter(|kept| kept.leaves_nothing(now)) {
             Some(kept) => kept.taken_out = Some(commit),
             None => self.violation("a retained message is taken out of the store for no reason"),
@@ -98,18 +99,12 @@ impl Oracle {
                 kept.number
             })
             .collect();
-        if outcome == CommitOutcome::Stored {
-            let is_taken_out = |kept: &&mut Kept| {
-                kept.taken_out.is_some_and(|(of, commit)| of == shard && commit <= up_to) && !kept.is_lost
-            };
+        for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
+            let taken_out = kept.taken_out.take_if(|(of, commit)| *of == shard && *commit <= up_to);
             // Even if it never was on disk, what it had replaced is not there any more.
-            self.kept.iter_mut().filter(is_taken_out).for_each(|kept| kept.is_on_disk = true);
-        } else {
-            // What a lost frame took out of the store is still there.
-            let is_lost = |kept: &&mut Kept| {
-                kept.taken_out.is_some_and(|(of, commit)| of == shard && commit <= up_to) && !kept.is_on_disk
-            };
-            self.kept.iter_mut().filter(is_lost).for_each(|kept| kept.taken_out = None);
+            kept.is_on_disk |= taken_out.is_some() && outcome == CommitOutcome::Stored;
+        }
+        if outcome == CommitOutcome::Failed {
             news.into_iter().for_each(|number| self.message(number).commit_failed = true);
         }
     }
@@ -131,6 +126,7 @@ impl Oracle {
         }
         self.messages.iter_mut().for_each(|known| known.is_taken = false);
         self.mail.clear();
+        self.joins.clear();
         self.frames.iter_mut().for_each(Vec::clear);
         self.sent_with.clear();
         self.routings.clear();
@@ -172,12 +168,41 @@ impl Oracle {
                 found = Some(format!("{topic} is {there:?}, and it must be one of {numbers:?}"));
             }
         }
+        if let Some(what) = self.stale_state(&shards[0]) {
+            found = Some(what);
+        }
         if let Some(topic) = shards[0].keys().find(|topic| !topics.contains_key(topic.as_str())) {
             found = Some(format!("{topic} has a retained message that nobody published"));
         }
         if let Some(what) = found {
             self.violation(&what);
         }
+    }
+
+    /// A subscriber that asked for retained messages and does not have the last of a topic, or has an older one after it.
+    fn stale_state(&self, retained: &BTreeMap<String, String>) -> Option<String> {
+        for (topic, payload) in retained {
+            let last = self.kept.iter().rev().find(|kept| kept.number.to_string() == *payload && !kept.is_lost)?;
+            let new = &self.messages[last.number as usize].new;
+            if last.expires_at.is_some()
+                || !self.rules.iter().all(|rules| rules.may(Permission::Publish, &new.key, topic))
+            {
+                continue;
+            }
+            for key in self.subscribers_to_the_state(topic, new) {
+                let session = &self.sessions[key];
+                let since = session.asked_for_the_state(topic);
+                if session.when_received(last.number) < since {
+                    return Some(format!("{key:?} subscribed to {topic} and never had its retained message {payload}"));
+                }
+                let sent = session.last_sent(topic);
+                let older = self.kept.iter().rev().find(|kept| Some(kept.number) == sent && !kept.is_lost);
+                if older.is_some_and(|older| older.settled.is_some_and(|settled| settled < last.moment)) {
+                    return Some(format!("{key:?} was sent the older {sent:?} of {topic} after {payload}"));
+                }
+            }
+        }
+        None
     }
 
     /// Everybody is quiet: every promise must have been kept.

@@ -1,6 +1,7 @@
 //! Who may what, over time: a change of rights holds at once, for everything that is under way.
 
 use super::stage::{Stage, client, pubcomp, publish, retain, subscribe};
+use crate::broker::effect::CommitOutcome;
 use crate::broker::event::EventKind;
 use crate::broker::limits::Limits;
 use crate::broker::reason::Reason;
@@ -160,6 +161,22 @@ fn retained_messages_that_wait_are_dropped_when_their_publisher_loses_the_right(
     assert_eq!(stage.hear(late), ["suback #1 0x01"]);
     stage.send(slow, super::stage::puback(1));
     assert_eq!(stage.hear(slow), [""; 0]);
+}
+
+/// ... nor while it waits for the disk with the session that is to have it.
+#[test]
+fn a_retained_message_that_waits_for_the_disk_is_dropped_when_its_publisher_loses_the_right() {
+    let mut stage = Stage::one();
+    let publisher = stage.connect(client("p").user("bob"));
+    stage.send(publisher, retain("t", "x", 2, 1));
+    let subscriber = stage.connect(client("s").durable());
+    stage.holds_commits = true;
+    stage.send(subscriber, subscribe(1, "t", 2));
+    stage.commit_first(CommitOutcome::Stored);
+    assert_eq!(stage.hear(subscriber), ["suback #1 0x02"]);
+    stage.rules(&["Student allow sub #"]);
+    stage.commit(CommitOutcome::Stored);
+    assert_eq!(stage.hear(subscriber), [""; 0]);
 }
 
 /// The shard that keeps a group may not know yet that a member lost its right.

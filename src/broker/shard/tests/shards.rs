@@ -64,6 +64,25 @@ fn a_second_subscription_with_the_same_filter_waits_as_long() {
     assert_eq!(stage.hear(second), ["suback #1 0x01"]);
 }
 
+/// The shard that keeps a new group has to tell all others first: a message published there would miss the group.
+#[test]
+fn the_suback_of_a_shared_subscription_waits_until_every_shard_knows_of_the_group() {
+    let mut stage = Stage::new(3, &Limits::default());
+    let topic = topic_of_group_on(0, 3);
+    let member = stage.connect(client("m").on(1));
+    let publisher = stage.connect(client("p").on(2));
+    stage.holds_mail = true;
+    stage.send(member, subscribe(1, &format!("$share/g/{topic}"), 1));
+    for (from, to) in [(1, 0), (1, 2), (2, 1), (0, 1), (1, 0), (0, 1)] {
+        stage.deliver_mail_from(from, to);
+    }
+    assert_eq!(stage.hear(member), [""; 0]);
+    stage.deliver_mail_from(0, 2);
+    stage.send(publisher, publish(&topic, "hi", 1, 1));
+    stage.deliver_mail();
+    assert_eq!(stage.hear(member), ["suback #1 0x01", &format!("publish {topic}=hi q1 #1")]);
+}
+
 /// A refused subscription has nothing to wait for.
 #[test]
 fn a_suback_that_only_refuses_does_not_wait() {

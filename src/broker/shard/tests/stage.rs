@@ -267,6 +267,13 @@ impl Stage {
         self.settle();
     }
 
+    /// The store has dealt with the first that it was given; the rest waits on.
+    pub fn commit_first(&mut self, outcome: CommitOutcome) {
+        if let Some((shard, commit)) = self.commits.pop_front() {
+            self.handle(shard.0, Input::Committed { commit, outcome });
+        }
+    }
+
     pub fn input(&mut self, shard: u16, input: Input) {
         self.handle(shard, input);
         self.settle();
