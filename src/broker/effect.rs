@@ -252,7 +252,7 @@ pub enum PeerFrame {
         /// Which.
         once: Once,
         /// To be settled once this shard has forgotten it.
-        ticket: Ticket,
+        ticket: Option<Ticket>,
     },
     /// A durable session is over; nothing that it published comes again.
     PublisherGone {

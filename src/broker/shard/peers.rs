@@ -74,9 +74,9 @@ impl Shard {
                 }
             }
             PeerFrame::Released { once, ticket } => {
-                let (promise, before) = self.promise_to_peer(peer, Some(ticket));
+                let (promise, before) = self.promise_to_peer(peer, ticket);
                 self.forget_once(once, effects);
-                self.end_promise_to_peer(peer, Some(ticket), promise, before, effects);
+                self.end_promise_to_peer(peer, ticket, promise, before, effects);
             }
             PeerFrame::PublisherGone { publisher } => self.forget_publisher(publisher, effects),
             PeerFrame::Settled { ticket, outcome } => {

@@ -223,7 +223,7 @@ impl Shard {
             self.forget_once(once, effects);
             for peer in self.peers() {
                 self.promises.wait_for_one(ticket);
-                effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket } });
+                effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket: Some(ticket) } });
             }
         }
         let ticket = self.close_promise(ticket, before);
@@ -307,6 +307,12 @@ impl Shard {
         let Some(session) = self.sessions.get(index) else { return };
         for packet_id in session.inbound.waiting_for(ticket) {
             self.journal(index, |session| Record::Released { session, packet_id }, effects);
+            // What comes next with this identifier is another message, also to those who have taken this one.
+            let Some(once) = self.once_of(index, Some(packet_id)) else { continue };
+            self.forget_once(once, effects);
+            for peer in self.peers() {
+                effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket: None } });
+            }
         }
     }
 }
