@@ -436,7 +436,8 @@ impl Oracle {
     pub(super) fn check_deliveries(&mut self) {
         let is_due = |owed: &&Owed| {
             let known = &self.messages[owed.number as usize];
-            let has_expired = known.expires_at.is_some_and(|end| end <= self.now);
+            // Taken again after a failed commit, it may have expired the first time.
+            let has_expired = known.expires_at.is_some_and(|end| end <= self.now || known.commit_failed);
             known.is_acknowledged && !known.is_given_up && !has_expired
         };
         if let Some(owed) = self.owed.iter().find(is_due) {
