@@ -105,7 +105,7 @@ pub(super) fn write(
         });
         statements.push(
             ") DELETE FROM retained WHERE rowid IN (SELECT retained.rowid FROM gone CROSS JOIN retained \
-             ON retained.topic_index = gone.topic_index WHERE retained.version < gone.version); ",
+             ON retained.topic_index = gone.topic_index WHERE retained.version <= gone.version); ",
         );
     }
     Ok(())

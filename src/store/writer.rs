@@ -351,7 +351,12 @@ impl Work {
     ) {
         let index = topic_index(self.database.keys(), topic);
         let known = group.topics.get(&index).map(|(version, _)| *version).max(self.graves.version(&index));
-        if known < Some(version) {
+        // An expired message is taken out under its own version, so a removal goes after the message of that version.
+        let is_later = match change {
+            RetainedChange::Put(_) => known < Some(version),
+            RetainedChange::Remove => known <= Some(version),
+        };
+        if is_later {
             group.topics.insert(index, (version, change));
         }
     }

@@ -69,6 +69,18 @@ async fn forgetting_is_a_change_like_any_other() {
     assert_eq!(loaded(&database).await, []);
 }
 
+/// An expired message is taken out under the version that it was kept under.
+#[tokio::test]
+async fn a_message_is_forgotten_under_its_own_version() {
+    let world = World::new();
+    let database = world.create().await;
+    store(&database, vec![StoreOp::Retain(record("t", b"1", 5))]).await;
+    store(&database, vec![unretain("t", 5)]).await;
+    assert_eq!(loaded(&database).await, []);
+    store(&database, vec![StoreOp::Retain(record("t", b"2", 6)), unretain("t", 6)]).await;
+    assert_eq!(loaded(&database).await, [], "within one batch");
+}
+
 #[tokio::test]
 async fn what_was_forgotten_does_not_come_back_by_an_earlier_message_that_was_late() {
     let world = World::new();
