@@ -207,6 +207,29 @@ pub enum RecordProblem {
 }
 
 impl Record {
+    /// The session that it is about; `None` for a message, which may be for several.
+    pub fn session(&self) -> Option<DurableId> {
+        match self {
+            Self::Began { session, .. }
+            | Self::Changed { session, .. }
+            | Self::Subscribed { session, .. }
+            | Self::Unsubscribed { session, .. }
+            | Self::Sent { session, .. }
+            | Self::Dropped { session }
+            | Self::Received { session, .. }
+            | Self::Finished { session, .. }
+            | Self::Taken { session, .. }
+            | Self::Released { session, .. }
+            | Self::Spilled { session }
+            | Self::Chunks { session, .. }
+            | Self::Once { session, .. }
+            | Self::Forgotten { session, .. }
+            | Self::Ended { session } => Some(*session),
+            Self::InFlight { receiver, .. } => Some(receiver.session),
+            Self::Queued { .. } => None,
+        }
+    }
+
     /// Roughly what it takes, in bytes: what the journal is bounded by.
     pub fn size(&self) -> usize {
         match self {

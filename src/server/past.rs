@@ -64,7 +64,7 @@ impl Sorter {
 
     /// Gives a change to the shards of those it is for, unless their checkpoints have it.
     fn change(&mut self, frame: (u64, FrameNumber), record: Record) {
-        let Some(session) = session_of(&record) else {
+        let Some(session) = record.session() else {
             return self.message(frame, record);
         };
         if self.is_new(session, frame)
@@ -109,28 +109,5 @@ impl Sorter {
             let written = written.min(self.clock.now());
             self.went_down = self.went_down.max(Some(written));
         }
-    }
-}
-
-/// The session that a record is about; a message may be for several.
-fn session_of(record: &Record) -> Option<DurableId> {
-    match record {
-        Record::Began { session, .. }
-        | Record::Changed { session, .. }
-        | Record::Subscribed { session, .. }
-        | Record::Unsubscribed { session, .. }
-        | Record::Sent { session, .. }
-        | Record::Dropped { session }
-        | Record::Received { session, .. }
-        | Record::Finished { session, .. }
-        | Record::Taken { session, .. }
-        | Record::Released { session, .. }
-        | Record::Spilled { session }
-        | Record::Chunks { session, .. }
-        | Record::Once { session, .. }
-        | Record::Forgotten { session, .. }
-        | Record::Ended { session } => Some(*session),
-        Record::InFlight { receiver, .. } => Some(receiver.session),
-        Record::Queued { .. } => None,
     }
 }

@@ -169,7 +169,7 @@ impl Disk {
                         }
                     }
                     record => {
-                        let session = session_of(&record);
+                        let session = record.session().expect("only a message is for several");
                         if is_new(&session) {
                             inputs[shard_of(session)].push(Input::Replayed(record));
                         }
@@ -217,28 +217,5 @@ impl Disk {
     /// What is retained, by topic.
     pub fn messages(&self) -> impl Iterator<Item = (&Arc<Message>, RetainedVersion)> {
         self.rows.values().filter_map(|row| Some((row.message.as_ref()?, row.version)))
-    }
-}
-
-/// The session of a record that is about one.
-fn session_of(record: &Record) -> DurableId {
-    match record {
-        Record::Began { session, .. }
-        | Record::Changed { session, .. }
-        | Record::Subscribed { session, .. }
-        | Record::Unsubscribed { session, .. }
-        | Record::Sent { session, .. }
-        | Record::Dropped { session }
-        | Record::Received { session, .. }
-        | Record::Finished { session, .. }
-        | Record::Taken { session, .. }
-        | Record::Released { session, .. }
-        | Record::Spilled { session }
-        | Record::Chunks { session, .. }
-        | Record::Once { session, .. }
-        | Record::Forgotten { session, .. }
-        | Record::Ended { session } => *session,
-        Record::InFlight { receiver, .. } => receiver.session,
-        Record::Queued { .. } => unreachable!("a message is for several"),
     }
 }

@@ -1,7 +1,7 @@
 //! From a message to the connections of those who want it.
 
 use super::core::{Matches, Shard};
-use super::policy::Sources;
+use super::policy::may_still_be_sent;
 use crate::broker::access::Permission;
 use crate::broker::effect::{
     AliasUse, Delivery, Effect, Effects, GroupKey, PeerFrame, RetainedVersion, SessionRef, ShardId, StoreOp, Ticket,
@@ -289,11 +289,11 @@ impl Shard {
                 session.recheck_queue &= !session.outbound.queue_is_empty();
                 return self.load_chunk(now, index, effects);
             };
-            let must_ask = next.check_delivery || session.recheck_queue;
-            let has_lost_its_source = session.recheck_queue
-                && next.is_retained
-                && !Sources::new(&self.policy).may_still_publish(&next.message);
-            if has_lost_its_source || (must_ask && !may_receive(session, &next)) {
+            let is_allowed = match session.recheck_queue {
+                true => may_still_be_sent(&self.policy, session, &next.message, next.is_retained),
+                false => !next.check_delivery || may_receive(session, &next),
+            };
+            if !is_allowed {
                 self.counters.drop(Reason::Denied);
                 if next.qos > QoS::AtMostOnce {
                     self.journal(index, |session| Record::Dropped { session }, effects);
@@ -348,7 +348,8 @@ impl Shard {
     fn resend_next(&mut self, now: Timestamp, index: u32, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(sent) = session.outbound.next_unsent() else { return };
-        let is_forbidden = session.recheck_queue && !may_receive(session, &sent.queued);
+        let (message, is_retained) = (&sent.queued.message, sent.queued.is_retained);
+        let is_forbidden = session.recheck_queue && !may_still_be_sent(&self.policy, session, message, is_retained);
         let Some(live) = session.live.as_mut() else { return };
         let pubrel = Packet::PubRel(PubAck::new(sent.packet_id, ReasonCode::Success));
         let pubrel = Effect::Send { connection: live.connection, packet: pubrel };

@@ -3,9 +3,8 @@
 
 use super::core::Shard;
 use super::journal::{Journal, kept_will, queued, receiver, snapshot};
-use super::policy::Sources;
+use super::policy::may_still_be_sent;
 use super::timers::Timer;
-use crate::broker::access::Permission;
 use crate::broker::effect::{CommitId, CommitOutcome, Delivery, Effect, Effects, PeerFrame, StoreOp, Ticket};
 use crate::broker::event::EventKind;
 use crate::broker::frame::{ChunkId, DurableId, Once};
@@ -353,8 +352,7 @@ impl Shard {
 
     fn may_still_receive(&self, index: u32, delivery: &Delivery) -> bool {
         let Some(session) = self.sessions.get(index) else { return false };
-        let has_its_source = !delivery.is_retained || Sources::new(&self.policy).may_still_publish(&delivery.message);
-        has_its_source && session.rights.verdict(Permission::Subscribe, &delivery.message.topic).is_allowed()
+        may_still_be_sent(&self.policy, session, &delivery.message, delivery.is_retained)
     }
 
     /// The right to a message went while it waited for the disk: it never was on the wire, so it is not in flight.

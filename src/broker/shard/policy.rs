@@ -5,6 +5,7 @@ use crate::broker::access::{Permission, Policy, Principal, Rights};
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, Origin, SessionKey};
 use crate::broker::reason::Reason;
+use crate::broker::session::Session;
 use crate::broker::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,4 +104,11 @@ impl<'a> Sources<'a> {
             self.rights.entry(Arc::clone(key)).or_insert_with(|| self.policy.rights(&key.principal, &key.client_id));
         rights.verdict(Permission::Publish, &message.topic).is_allowed()
     }
+}
+
+/// Whether a session may still be sent a message, now that rights have changed: its owner must have the right to it,
+/// and the publisher of a retained message still that to publish it.
+pub(super) fn may_still_be_sent(policy: &Policy, session: &Session, message: &Message, is_retained: bool) -> bool {
+    let has_its_source = !is_retained || Sources::new(policy).may_still_publish(message);
+    has_its_source && session.rights.verdict(Permission::Subscribe, &message.topic).is_allowed()
 }

@@ -179,6 +179,21 @@ fn a_retained_message_that_waits_for_the_disk_is_dropped_when_its_publisher_lose
     assert_eq!(stage.hear(subscriber), [""; 0]);
 }
 
+/// ... nor while it is in flight to a client that is away.
+#[test]
+fn a_retained_message_in_flight_is_not_sent_again_when_its_publisher_lost_the_right() {
+    let mut stage = Stage::one();
+    let publisher = stage.connect(client("p").user("bob"));
+    stage.send(publisher, retain("t", "x", 1, 1));
+    let subscriber = stage.connect(client("s").durable());
+    stage.send(subscriber, subscribe(1, "t", 1));
+    assert_eq!(stage.hear(subscriber), ["suback #1 0x01", "publish t=x q1 #1 retain"]);
+    stage.lose(subscriber);
+    stage.rules(&["Student allow sub #"]);
+    let again = stage.connect_and_hear(client("s").durable());
+    assert_eq!(stage.hear(again), ["connack present"]);
+}
+
 /// The shard that keeps a group may not know yet that a member lost its right.
 #[test]
 fn a_shared_message_chosen_under_the_old_rights_is_asked_about_where_the_member_is() {
