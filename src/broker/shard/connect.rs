@@ -166,7 +166,7 @@ impl Shard {
         let rights = self.policy.rights(&key.principal, &key.client_id);
         let mut outbound = Outbound::default();
         if durable.is_some() {
-            outbound.make_durable();
+            outbound.make_durable(self.limits.queue_parts);
         }
         let at = self.sessions.insert_with(|at| Session {
             key: Arc::clone(&key),
