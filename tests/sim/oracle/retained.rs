@@ -117,25 +117,14 @@ impl Oracle {
     }
 
     /// Everything but the disk is gone.
-    pub fn crash(&mut self) {
-        self.moment += 1;
+    pub(super) fn kept_survives_on_disk(&mut self) {
         for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
             kept.missing = 0;
             kept.settled.get_or_insert(self.moment);
             kept.is_lost = !kept.is_on_disk;
+            kept.outcome = Some(CommitOutcome::Stored);
+            kept.taken_out = None;
         }
-        self.messages.iter_mut().for_each(|known| known.is_taken = false);
-        self.mail.clear();
-        self.joins.clear();
-        self.frames.iter_mut().for_each(Vec::clear);
-        self.sent_with.clear();
-        self.routings.clear();
-        self.received_with.clear();
-        self.messages.iter_mut().for_each(|known| known.waits.clear());
-        let newest = self.rules.len() - 1;
-        self.applied.iter_mut().for_each(|applied| *applied = newest);
-        self.forget_connections();
-        self.forget_sessions();
     }
 
     /// Compares what the shards and the disk have, by topic, with what they must have.
@@ -187,6 +176,10 @@ impl Oracle {
             let new = &known.new;
             // One of QoS 2 that is taken again after that is retained again, but not sent again to those who had it.
             if known.commit_failed {
+                continue;
+            }
+            // What was on its way to a subscriber when the broker ended is on its way again, if its publisher sends it.
+            if last.moment < self.crashed_at {
                 continue;
             }
             if last.expires_at.is_some()
