@@ -93,6 +93,12 @@ impl Settings {
         self.set("WORKERS", count)
     }
 
+    /// Starts on a folder that is there, with what another process left in it.
+    pub fn in_folder(mut self, folder: Arc<TempDir>) -> Self {
+        self.folder = Some(folder);
+        self
+    }
+
     pub fn start(self) -> Broker {
         Broker::launch(self)
     }
@@ -165,6 +171,11 @@ impl Broker {
     /// The folder of the database, the keys and the certificates.
     pub fn data(&self) -> PathBuf {
         data_folder(self.folder.path())
+    }
+
+    /// The folder of the test, which outlives the broker.
+    pub fn folder(&self) -> Arc<TempDir> {
+        Arc::clone(&self.folder)
     }
 
     /// A folder for files of the test, outside the data of the broker.
