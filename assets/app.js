@@ -25,7 +25,7 @@ function App() {
 
 // Views are loaded when they are first needed.
 function View({ who }) {
-  const { parts, query } = route.value;
+  const { parts, query, visit } = route.value;
   const page = pageAt(parts, who.role);
   const [loaded, setLoaded] = useState({});
   useEffect(() => {
@@ -39,8 +39,7 @@ function View({ who }) {
   if (!page) return html`<${Page} title=${t('not-found')}><${Empty} icon="search" title=${t('not-found-title')}><a href="#/">${t('to-home')}</a><//><//>`;
   if (loaded.page !== page) return html`<${Loading} />`;
   if (loaded.failed) return html`<${Problem} refusal=${{ status: 0, code: 'unreachable' }} again=${() => location.reload()} />`;
-  // A page of one thing begins anew for another.
-  return html`<${loaded.view} who=${who} parts=${parts.slice(1)} query=${query} colours=${colours()} key=${parts.join('/')} />`;
+  return html`<${loaded.view} who=${who} parts=${parts.slice(1)} query=${query} colours=${colours()} key=${visit} />`;
 }
 
 await speak(language.value);

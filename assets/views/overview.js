@@ -75,7 +75,7 @@ function Attention({ items }) {
   if (!items.length) return html`<p><${Badge} kind="ok">${t('all-well')}<//></p>`;
   return html`<${Card} title=${t('attention')}><ul class="attention">${items.map((item) => html`<li key=${item.code + item.text}>
     <${Badge} kind=${kinds[item.level] ?? 'warn'}>${t(`level-${kinds[item.level] ?? 'warn'}`)}<//>
-    <span>${has(`attention-${item.code}`) ? t(`attention-${item.code}`, { text: visible(item.text) }) : visible(item.text)}</span></li>`)}</ul><//>`;
+    <span>${has(`attention-${item.code}`) ? t(`attention-${item.code}`, { name: visible(item.name ?? ''), count: item.days_left ?? 0 }) : visible(item.text)}</span></li>`)}</ul><//>`;
 }
 
 function History({ range, colours }) {
