@@ -1,6 +1,6 @@
 // Begins: learns the words and who is logged in, then shows the page that the address names.
 import { html, render, useEffect, useState } from './vendor/preact.js';
-import { expired, learnRoutes, resumeSession, session } from './parts/api.js';
+import { expired, resumeSession, session } from './parts/api.js';
 import { language, speak, t } from './parts/i18n.js';
 import { pageAt } from './parts/pages.js';
 import { route } from './parts/router.js';
@@ -14,9 +14,6 @@ function App() {
   const [refusal, setRefusal] = useState(null);
   const begin = () => resumeSession().then(() => setRefusal(null), setRefusal);
   useEffect(() => void begin(), []);
-  useEffect(() => {
-    if (who) learnRoutes();
-  }, [who?.user]);
   if (refusal && !who) return html`<main class="alone"><${Problem} refusal=${refusal} again=${begin} /></main>`;
   if (who === undefined) return html`<main class="alone"><${Loading} /></main>`;
   if (who === null) return html`<${Login} expired=${expired.value} />`;

@@ -1,5 +1,5 @@
 // What is found everywhere at once: pages, clients, users, classes, topics and rules, each as a link with a word of what it is.
-import { get, serves } from './api.js';
+import { get } from './api.js';
 import { has, t } from './i18n.js';
 import { pagesOf, titleKey } from './pages.js';
 import { address } from './router.js';
@@ -29,11 +29,11 @@ export class Finder {
     const admin = this.role === 'Admin';
     return [
       { kind: 'pages', icon: 'right', find: (term) => this.pages(term) },
-      { kind: 'clients', icon: 'clients', is: serves('/clients'), find: (term, abort) => this.clients(term, abort) },
-      { kind: 'users', icon: 'users', is: serves('/users') && admin, find: (term, abort) => this.users(term, abort) },
-      { kind: 'topics', icon: 'topics', is: serves('/retained'), find: (term, abort) => this.topics(term, abort) },
-      { kind: 'rules', icon: 'rules', is: serves('/rules') && admin, find: (term) => this.rules(term) },
-      { kind: 'log', icon: 'log', is: serves('/logs'), find: (term) => [{ key: 'text', label: t('find-in-log', { text: short(term, 60) }), href: address('log', { text: term }) }] },
+      { kind: 'clients', icon: 'clients', find: (term, abort) => this.clients(term, abort) },
+      { kind: 'users', icon: 'users', is: admin, find: (term, abort) => this.users(term, abort) },
+      { kind: 'topics', icon: 'topics', find: (term, abort) => this.topics(term, abort) },
+      { kind: 'rules', icon: 'rules', is: admin, find: (term) => this.rules(term) },
+      { kind: 'log', icon: 'log', find: (term) => [{ key: 'text', label: t('find-in-log', { text: short(term, 60) }), href: address('log', { text: term }) }] },
     ].filter(({ is }) => is !== false);
   }
 

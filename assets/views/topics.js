@@ -1,6 +1,6 @@
 // What is said where: a tree of topics with the last value, and what the broker keeps.
 import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact.js';
-import { get, post, put, remove, serves } from '../parts/api.js';
+import { get, post, put, remove } from '../parts/api.js';
 import { useFeed } from '../parts/feed.js';
 import { ago, number, rate, t, when } from '../parts/i18n.js';
 import { Payload, bytesOf, payloadLine } from '../parts/payload.js';
@@ -91,7 +91,7 @@ function matches(filter, topic) {
 }
 
 async function loadRetained(filter, tree, abort) {
-  if (!serves('/retained') || !filter) return 0;
+  if (!filter) return 0;
   let cursor;
   let count = 0;
   for (let turn = 0; turn < mostPages; turn += 1) {

@@ -93,6 +93,30 @@ describe('logging in', () => {
   });
 });
 
+describe('the first page', () => {
+  for (const [name, user, password] of [['of the login'], ['of an administrator', 'admin', adminPassword], ['of a student', 'sam', 'the student of the tests']]) {
+    test(`${name} comes in less than 100 kB`, async () => {
+      const opened = await open(browser, broker);
+      const { page } = opened;
+      const wire = await opened.context.newCDPSession(page);
+      await wire.send('Network.enable');
+      let transferred = 0;
+      wire.on('Network.loadingFinished', ({ encodedDataLength }) => {
+        transferred += encodedDataLength;
+      });
+      await page.goto(broker.base);
+      await page.waitForSelector('.login');
+      if (user) {
+        await logIn(opened, broker, user, password);
+        await page.waitForLoadState('networkidle');
+        await page.waitForFunction(() => !document.querySelector('.skeleton'));
+      }
+      assert.ok(transferred > 10_000 && transferred < 100_000, `${transferred} bytes`);
+      await opened.close();
+    });
+  }
+});
+
 describe('users, rules and clients', () => {
   test('a teacher made here connects, is held to the rules, and a rule made here acts', { timeout: 60_000 }, async () => {
     await visit({}, async (opened, page) => {
