@@ -21,6 +21,7 @@ mod rules;
 mod log_filter;
 mod logs;
 mod watcher;
+mod backlog;
 mod log_feed;
 mod clients;
 mod overview;
