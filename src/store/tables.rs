@@ -59,6 +59,13 @@ pub(super) const SEALED_TABLES: &[SealedTable] = &[
         columns: &[Column::Number("id"), Column::Bytes("subject_index")],
         key: Key::Number(0),
     },
+    SealedTable { name: "classes", columns: &[Column::Number("id"), Column::Bytes("name_index")], key: Key::Number(0) },
+    SealedTable {
+        name: "api_keys",
+        columns: &[Column::Number("id"), Column::Bytes("key_index"), Column::Bytes("owner_index")],
+        key: Key::Number(0),
+    },
+    SealedTable { name: "second_factors", columns: &[Column::Bytes("user_index")], key: Key::Index(0) },
     SealedTable {
         name: "retained",
         columns: &[Column::Bytes("topic_index"), Column::Bytes("version")],
