@@ -1,5 +1,6 @@
 //! What the core wants done: sends, writes, records, and frames for other shards.
 
+use super::durability::Durability;
 use super::event::AuditEvent;
 use super::frame::{ChunkId, DurableId, Once};
 use super::message::{Message, SessionKey};
@@ -320,13 +321,18 @@ pub enum Effect {
         /// Why.
         reason: Reason,
     },
-    /// Write this, and say when it is safe.
+    /// Write this with the next frame, and say when it is safe. Changes are numbered without gaps.
     Store {
         /// Comes back in `Input::Committed`.
         commit: CommitId,
+        /// What it must survive; a frame must survive what the strongest change in it must.
+        durability: Durability,
         /// What.
         op: StoreOp,
     },
+    /// Do not write this after all: it was to be stored with the next frame, and nobody needs it any more. A frame of
+    /// which nothing is left is not stored, and what it would have settled is settled.
+    Unstore(CommitId),
     /// Read a part of a queue back; it comes in `Input::ChunkLoaded`.
     Load(ChunkId),
     /// Remember this event.

@@ -1,5 +1,8 @@
 //! The bounds of everything a client can make grow.
 
+use super::durability::Classes;
+use std::sync::Arc;
+
 /// What one shard allows. Each bound says what happens beyond it; none is infinite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -36,6 +39,8 @@ pub struct Limits {
     pub max_journal_bytes: u64,
     /// Whether every routed message becomes an event.
     pub log_publish: bool,
+    /// What acknowledgements promise, and what happens when a queue is full.
+    pub classes: Arc<Classes>,
 }
 
 impl Limits {
@@ -74,6 +79,7 @@ impl Default for Limits {
             high_water: 256 << 10,
             max_journal_bytes: 16 << 20,
             log_publish: true,
+            classes: Arc::default(),
         }
     }
 }

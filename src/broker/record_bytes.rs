@@ -2,6 +2,7 @@
 //! and nothing larger than they are is allocated.
 
 use super::access::{Principal, RoleName, UserName};
+use super::durability::Durability;
 use super::frame::{DurableId, Once};
 use super::message::{Message, MessageProperties, Origin, SessionKey};
 use super::record::{ClockReading, KeptStage, KeptWill, Receiver, Record, RecordProblem};
@@ -359,7 +360,8 @@ impl Decoder {
         let properties =
             MessageProperties { payload_is_utf8, content_type, response_topic, correlation_data, user_properties };
         // A message that waits must not keep the whole frame in memory that it was read from.
-        let message = Message { topic, payload, qos, retain, expires_at, origin, properties };
+        let durability = Durability::Commit;
+        let message = Message { topic, payload, qos, retain, expires_at, origin, durability, properties };
         Ok(Arc::new(message.compact()))
     }
 

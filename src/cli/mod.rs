@@ -14,6 +14,7 @@ mod console;
 mod serve;
 mod web;
 mod user;
+mod promise;
 mod acl;
 mod logs;
 mod cert;

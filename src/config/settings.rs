@@ -1,7 +1,7 @@
 //! What the operator wants, as plain checked values. The defaults live here, the ranges in `check.rs`.
 
 use super::listener::{CertificateFiles, ListenUrl, Listener};
-use crate::broker::RoleName;
+use crate::broker::{Classes, Durability, RoleName, TopicSettings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -28,6 +28,8 @@ pub struct Config {
     pub key: KeySettings,
     /// The database.
     pub store: StoreSettings,
+    /// What holds for some topics alone, the first that matches. Default: nothing.
+    pub topics: Vec<TopicSettings>,
     /// The web pages.
     pub web: WebSettings,
 }
@@ -44,12 +46,19 @@ impl Default for Config {
             log: LogSettings::default(),
             key: KeySettings::default(),
             store: StoreSettings::default(),
+            topics: Vec::new(),
             web: WebSettings::default(),
         }
     }
 }
 
 impl Config {
+    /// What acknowledgements promise, and what happens when a queue is full, by listener and topic.
+    pub fn classes(&self) -> Classes {
+        let of_listeners = self.listeners.iter().filter_map(|listener| listener.durability);
+        Classes::new(self.store.durability, of_listeners, self.topics.clone())
+    }
+
     /// What is allowed but weakens the broker; said at every start.
     pub fn warnings(&self) -> Vec<Warning> {
         let urls = self.listeners.iter().map(|listener| &listener.url);
@@ -317,29 +326,6 @@ impl WebSettings {
     /// What is said if it is.
     pub fn warning(&self) -> Warning {
         Warning::PlaintextPages(SocketAddr::new(self.listen, self.port))
-    }
-}
-
-/// What an acknowledgement promises about what it acknowledges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// `commit`: it is on the disk and survives a power cut.
-    #[default]
-    Commit,
-    /// `os`: it is with the operating system and survives the end of the process, not a power cut.
-    Os,
-}
-
-impl Durability {
-    /// Every class.
-    pub const ALL: [Self; 2] = [Self::Commit, Self::Os];
-
-    /// Its name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Commit => "commit",
-            Self::Os => "os",
-        }
     }
 }
 

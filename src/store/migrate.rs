@@ -1,6 +1,6 @@
 //! The schema: forward only, with a backup before every change, and newer files refused untouched.
 
-use super::connection::{Durability, options, read_only_options};
+use super::connection::{options, read_only_options};
 use super::error::StoreError;
 use super::private_file::{PrivateFile, put_in_place, remove_if_there};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -45,7 +45,7 @@ pub(super) async fn upgrade(path: &Path, migrations: Vec<Migration>) -> Result<(
         return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
     }
     if found < known {
-        let mut connection = options(path, Durability::Commit).connect().await?;
+        let mut connection = options(path).connect().await?;
         backup(&mut connection, path, &backup_path(path, found)).await?;
         apply(&mut connection, path, migrations).await?;
         connection.close().await?;

@@ -30,7 +30,6 @@ mod frames;
 mod create;
 mod writer;
 
-pub use connection::Durability;
 pub use database::Database;
 pub use directory::Directory;
 pub use error::{FileAction, RecordError, RowLabel, SealError, StoreError};

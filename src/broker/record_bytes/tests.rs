@@ -18,6 +18,7 @@ fn message(expires_at: Option<u64>) -> Arc<Message> {
         retain: true,
         expires_at: expires_at.map(Timestamp::from_millis),
         origin: Origin::Client(Arc::new(key)),
+        durability: crate::broker::Durability::Commit,
         properties: MessageProperties {
             payload_is_utf8: Some(true),
             content_type: Some(text("text/plain")),

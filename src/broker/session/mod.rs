@@ -8,6 +8,6 @@ mod state;
 
 pub use aliases::{InboundAliases, OutboundAliases};
 pub use inbound::{HeldAck, Inbound, Settled};
-pub use outbound::{Outbound, Queued, Stage};
+pub use outbound::{Outbound, Queued, Sent, Stage};
 pub use state::{Live, Session, Subscription};
 pub use will::Will;

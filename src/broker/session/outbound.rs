@@ -1,5 +1,7 @@
 //! What a client is to be sent: in flight until it is acknowledged, queued until it may be sent.
 
+use crate::broker::durability::Durability;
+use crate::broker::effect::CommitId;
 use crate::broker::message::Message;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::protocol::{PacketId, QoS, SubscriptionId};
@@ -46,6 +48,11 @@ impl Queued {
         }
     }
 
+    /// Whether a durable session writes down what becomes of it.
+    pub fn is_recorded(&self) -> bool {
+        self.qos > QoS::AtMostOnce && self.message.durability > Durability::Memory
+    }
+
     /// Another subscription of the same session matched too: one copy serves both. [v5:MQTT-3.3.4-2]
     pub fn merge(&mut self, options: &SubscriptionOptions) {
         self.qos = self.qos.max(self.message.qos.min(options.qos));
@@ -64,6 +71,8 @@ pub struct Sent {
     pub queued: Queued,
     /// What is awaited.
     pub stage: Stage,
+    /// The record that says to whom the message is owed, if it went in flight at once.
+    pub record: CommitId,
     /// Counts what was sent, so that the age of an identifier is known.
     serial: u64,
 }
@@ -94,7 +103,7 @@ impl Stage {
 /// The queue of a durable session has three parts, in this order: its head in memory, chunks on disk, and its end in
 /// memory. Only the head is sent from; when it runs out, the next chunk is read back. So what an absent client is owed
 /// takes disk and not memory, and which message is where follows from the changes alone, so that replaying them leads
-/// to the same parts.
+/// to the same parts. Messages of the class `memory`, of which no change is written down, are kept beside them.
 #[derive(Debug, Default)]
 pub struct Outbound {
     inflight: VecDeque<Sent>,
@@ -109,6 +118,12 @@ pub struct Outbound {
     /// Whether the first chunk is on its way back.
     is_loading: bool,
     end: Part,
+    /// What is of the class `memory`, and for each of these how many of the others had been queued before it.
+    of_memory: Part,
+    queued_before: VecDeque<u64>,
+    /// How many of the others were queued, and taken out again, since the session is in memory.
+    queued: u64,
+    taken: u64,
     /// Whether the queue may leave the memory.
     is_durable: bool,
     /// What is of QoS 0 and waits for the socket alone: the receive maximum must not delay it. [v5:MQTT-3.3.4-10]
@@ -188,23 +203,28 @@ impl Outbound {
     /// Messages queued, retained ones not counted.
     pub fn queued_len(&self) -> usize {
         let on_disk = self.chunks.iter().map(|(messages, _)| usize::try_from(*messages).unwrap_or(usize::MAX));
-        [self.head.len(), self.end.len(), self.of_qos0.len()].into_iter().chain(on_disk).sum()
+        [self.head.len(), self.end.len(), self.of_memory.len(), self.of_qos0.len()].into_iter().chain(on_disk).sum()
     }
 
     /// Retained messages that wait to be sent.
     pub fn queued_retained(&self) -> usize {
-        self.head.retained.saturating_add(self.end.retained).saturating_add(self.of_qos0.retained)
+        [&self.head, &self.end, &self.of_memory, &self.of_qos0].iter().map(|part| part.retained).sum()
     }
 
     /// Bytes of the messages queued, retained ones not counted: they are shared with the store of retained messages.
     pub fn queued_bytes(&self) -> usize {
         let on_disk = self.chunks.iter().map(|(_, bytes)| usize::try_from(*bytes).unwrap_or(usize::MAX));
-        [self.head.bytes, self.end.bytes, self.of_qos0.bytes].into_iter().chain(on_disk).sum()
+        [self.head.bytes, self.end.bytes, self.of_memory.bytes, self.of_qos0.bytes].into_iter().chain(on_disk).sum()
     }
 
     /// Bytes of QoS 0 that wait.
     pub fn queued_qos0_bytes(&self) -> usize {
         self.of_qos0.bytes
+    }
+
+    /// Bytes that wait and cannot leave the memory.
+    pub fn queued_memory_bytes(&self) -> usize {
+        self.of_memory.bytes
     }
 
     /// Whether nothing waits.
@@ -216,10 +236,12 @@ impl Outbound {
     pub fn queue_is_empty_for(&self, qos: QoS) -> bool {
         match qos {
             QoS::AtMostOnce => self.of_qos0.messages.is_empty(),
-            QoS::AtLeastOnce | QoS::ExactlyOnce => {
-                self.head.messages.is_empty() && self.chunks.is_empty() && self.end.messages.is_empty()
-            }
+            QoS::AtLeastOnce | QoS::ExactlyOnce => self.recorded_is_empty() && self.of_memory.messages.is_empty(),
         }
+    }
+
+    fn recorded_is_empty(&self) -> bool {
+        self.head.messages.is_empty() && self.chunks.is_empty() && self.end.messages.is_empty()
     }
 
     /// Queues at the end.
@@ -227,6 +249,11 @@ impl Outbound {
         if queued.qos == QoS::AtMostOnce {
             return self.of_qos0.push(queued);
         }
+        if self.is_durable && !queued.is_recorded() {
+            self.queued_before.push_back(self.queued);
+            return self.of_memory.push(queued);
+        }
+        self.queued = self.queued.wrapping_add(1);
         let is_short = self.head.messages.len() < Self::HEAD_MESSAGES && self.head.bytes < Self::HEAD_BYTES;
         let has_more = !self.chunks.is_empty() || !self.end.messages.is_empty();
         if self.is_durable && (has_more || !is_short) {
@@ -238,16 +265,20 @@ impl Outbound {
 
     /// Adds to the head, however long it is: for rebuilding what was there.
     pub fn push_head(&mut self, queued: Queued) {
+        self.queued = self.queued.wrapping_add(1);
         self.head.push(queued);
     }
 
     /// Adds to the end, whatever the head has: for rebuilding what was there.
     pub fn push_end(&mut self, queued: Queued) {
+        self.queued = self.queued.wrapping_add(1);
         self.end.push(queued);
     }
 
     /// Says which chunks are on disk: for rebuilding what was there.
     pub fn set_chunks(&mut self, first: u64, sizes: Vec<(u32, u64)>) {
+        let messages: u64 = sizes.iter().map(|(messages, _)| u64::from(*messages)).sum();
+        self.queued = self.queued.wrapping_add(messages);
         self.first_chunk = first;
         self.chunks = sizes.into();
     }
@@ -283,7 +314,9 @@ impl Outbound {
         }
         self.is_loading = false;
         self.first_chunk = self.first_chunk.saturating_add(1);
-        self.chunks.pop_front();
+        let expected = self.chunks.pop_front().map_or(0, |(messages, _)| u64::from(messages));
+        let missing = expected.saturating_sub(u64::try_from(messages.len()).unwrap_or(u64::MAX));
+        self.taken = self.taken.wrapping_add(missing);
         messages.into_iter().for_each(|queued| self.head.push(queued));
         self.draw_up();
         true
@@ -294,9 +327,15 @@ impl Outbound {
         self.of_qos0.pop()
     }
 
-    /// Takes the next above QoS 0 out of the queue.
+    /// Takes the next above QoS 0 out of the queue, in the order in which they came.
     pub fn pop(&mut self) -> Option<Queued> {
+        let is_its_turn = |before: &u64| *before <= self.taken || self.recorded_is_empty();
+        if self.queued_before.front().is_some_and(is_its_turn) {
+            self.queued_before.pop_front();
+            return self.of_memory.pop();
+        }
         let queued = self.head.pop()?;
+        self.taken = self.taken.wrapping_add(1);
         self.draw_up();
         Some(queued)
     }
@@ -316,7 +355,7 @@ impl Outbound {
     /// Puts a message in flight that was there before: for rebuilding what was there.
     pub fn put_inflight(&mut self, packet_id: PacketId, queued: Queued, stage: Stage) {
         self.serial = self.serial.wrapping_add(1);
-        self.inflight.push_back(Sent { packet_id, queued, stage, serial: self.serial });
+        self.inflight.push_back(Sent { packet_id, queued, stage, record: CommitId(0), serial: self.serial });
         self.next_id = Some(packet_id.next());
     }
 
@@ -325,8 +364,15 @@ impl Outbound {
         let packet_id = self.free_packet_id();
         let stage = Stage::first(queued.qos);
         self.serial = self.serial.wrapping_add(1);
-        self.inflight.push_back(Sent { packet_id, queued, stage, serial: self.serial });
+        self.inflight.push_back(Sent { packet_id, queued, stage, record: CommitId(0), serial: self.serial });
         packet_id
+    }
+
+    /// Remembers the record of the message that was sent last.
+    pub fn note_record(&mut self, packet_id: PacketId, record: CommitId) {
+        if let Some(sent) = self.inflight.back_mut().filter(|sent| sent.packet_id == packet_id) {
+            sent.record = record;
+        }
     }
 
     fn free_packet_id(&mut self) -> PacketId {
@@ -393,10 +439,9 @@ impl Outbound {
     }
 
     /// Takes a message out of flight without an acknowledgement.
-    pub fn forget(&mut self, packet_id: PacketId) {
-        if let Some(at) = self.position(packet_id) {
-            self.take(at);
-        }
+    pub fn forget(&mut self, packet_id: PacketId) -> Option<Sent> {
+        let at = self.position(packet_id)?;
+        self.take(at)
     }
 
     fn take(&mut self, at: usize) -> Option<Sent> {
@@ -427,6 +472,7 @@ mod tests {
             retain: false,
             expires_at: None,
             origin: Origin::System,
+            durability: crate::broker::Durability::Commit,
             properties: MessageProperties::default(),
         };
         let options =

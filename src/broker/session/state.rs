@@ -6,6 +6,7 @@ use super::outbound::Outbound;
 use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
+use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, ConnectionId, Delivery, SessionRef};
 use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::SessionKey;
@@ -25,6 +26,8 @@ pub struct Session {
     pub at: SessionRef,
     /// Its number in the store, if it outlives the broker's process.
     pub durable: Option<DurableId>,
+    /// What the listener of its last connection says about acknowledgements, if it says anything.
+    pub listener: Option<Durability>,
     /// The first change that its checkpoint does not have.
     pub dirty_since: Option<CommitId>,
     /// What its owner may do, as of the policy of the moment.

@@ -172,6 +172,7 @@ impl Shard {
             key: Arc::clone(&key),
             at,
             durable,
+            listener: None,
             dirty_since: None,
             rights,
             live: None,
@@ -206,6 +207,7 @@ impl Shard {
         session.expiry = (expiry > 0).then(|| Duration::from_secs(expiry.into()));
         session.gone_since = None;
         session.address = connecting.address;
+        session.listener = connecting.durability;
         session.will = will;
         session.outbound.begin_connection();
         // What is in flight was allowed when it was sent; the right may have gone since.
@@ -386,7 +388,7 @@ impl Shard {
         if let Some(session) = self.sessions.remove(index) {
             self.by_key.remove(&session.key);
             if let Some(durable) = session.durable {
-                self.forget(durable, session.dirty_since, index, effects);
+                self.forget(&session, durable, effects);
             }
         }
     }
@@ -398,6 +400,7 @@ impl Shard {
         self.journal_change(index, effects);
         let Some(session) = self.sessions.get(index) else { return };
         let mut message = will.publish(now);
+        (message.durability, _) = self.limits.classes.of(&message.topic, message.qos, session.listener);
         let verdict = session.rights.verdict(Permission::Publish, &message.topic);
         let topic = message.topic.text().clone();
         let size = u32::try_from(message.payload.len()).unwrap_or(u32::MAX);
@@ -411,7 +414,8 @@ impl Shard {
         let message = Arc::new(message);
         let delivered = self.publish_everywhere(now, &message, None, effects);
         let (qos, retain) = (message.qos, message.retain);
-        self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);
+        let durability = self.unusual_class(&message);
+        self.record(index, EventKind::Published { topic, size, qos, retain, delivered, durability }, effects);
     }
 
     /// Everything handed to a connection was written, so it can take more.

@@ -3,6 +3,7 @@
 use super::core::{Matches, Shard};
 use super::policy::may_still_be_sent;
 use crate::broker::access::Permission;
+use crate::broker::durability::Durability;
 use crate::broker::effect::{
     AliasUse, Delivery, Effect, Effects, GroupKey, PeerFrame, RetainedVersion, SessionRef, ShardId, StoreOp, Ticket,
 };
@@ -61,13 +62,13 @@ impl Shard {
     fn retain(&mut self, message: &Arc<Message>, effects: &mut Effects) -> RetainedVersion {
         let version = self.retained.next_version(self.id.0);
         self.retained.apply(message, version);
-        let commit = self.promises.next_commit();
         let op = if message.payload.is_empty() {
             StoreOp::Unretain { topic: message.topic.clone(), version }
         } else {
             StoreOp::Retain { message: Arc::clone(message), version }
         };
-        effects.push(Effect::Store { commit, op });
+        // What is retained is there after a restart in every class: an older message must not come back in its place.
+        self.store(message.durability.max(Durability::Os), op, effects);
         version
     }
 
@@ -76,9 +77,8 @@ impl Shard {
     pub(super) fn expire_retained(&mut self, now: Timestamp, effects: &mut Effects) {
         while let Some(expired) = self.retained.pop_expired(now) {
             if self.id == ShardId(0) {
-                let commit = self.promises.next_commit();
                 let op = StoreOp::Unretain { topic: expired.message.topic.clone(), version: expired.version };
-                effects.push(Effect::Store { commit, op });
+                self.store(Durability::Os, op, effects);
             }
         }
     }
@@ -233,9 +233,11 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let outbound = &session.outbound;
         let bytes = outbound.queued_bytes();
-        let max_bytes = match session.durable {
-            Some(_) => limits.max_queued_bytes,
-            None => limits.max_queued_bytes.min(Limits::QUEUED_IN_MEMORY_BYTES),
+        let stays_in_memory = session.durable.is_none() || !queued.is_recorded();
+        let (bytes, max_bytes) = match (session.durable, stays_in_memory) {
+            (Some(_), false) => (bytes, limits.max_queued_bytes),
+            (Some(_), true) => (outbound.queued_memory_bytes(), Limits::QUEUED_IN_MEMORY_BYTES),
+            (None, _) => (bytes, limits.max_queued_bytes.min(Limits::QUEUED_IN_MEMORY_BYTES)),
         };
         let is_full = outbound.queued_len() >= limits.max_queued_messages
             || bytes.saturating_add(queued.message.size()) > max_bytes;
@@ -295,7 +297,7 @@ impl Shard {
             };
             if !is_allowed {
                 self.counters.drop(Reason::Denied);
-                if next.qos > QoS::AtMostOnce {
+                if next.is_recorded() {
                     self.journal(index, |session| Record::Dropped { session }, effects);
                 }
                 continue;
@@ -310,7 +312,7 @@ impl Shard {
         let qos = queued.qos;
         let refusal = |shard: &mut Self, reason, effects: &mut Effects| {
             shard.dropped(index, &queued.message, reason, effects);
-            if source == Source::Queue && qos > QoS::AtMostOnce {
+            if source == Source::Queue && queued.is_recorded() {
                 shard.journal(index, |session| Record::Dropped { session }, effects);
             }
         };
@@ -334,7 +336,8 @@ impl Shard {
         delivery.packet_id = Some(packet_id);
         match source {
             Source::Router => self.owe(index, queued, Some(packet_id)),
-            Source::Queue => self.journal(index, |session| Record::Sent { session, packet_id }, effects),
+            Source::Queue if queued.is_recorded() => self.journal_sent(index, qos, packet_id, effects),
+            Source::Queue => {}
         }
         let effect = Effect::Deliver { connection, delivery };
         match (qos, source) {
@@ -367,7 +370,7 @@ impl Shard {
                 self.send_when_stored(index, pubrel, effects);
             } else {
                 session.outbound.forget(packet_id);
-                self.journal(index, |session| Record::Finished { session, packet_id }, effects);
+                self.journal_finished(now, index, &sent, effects);
             }
             let reason = if is_forbidden { Reason::Denied } else { Reason::TooLargeForReceiver };
             self.dropped(index, &sent.queued.message, reason, effects);

@@ -2,10 +2,12 @@
 
 use super::core::Shard;
 use super::promises::{Due, Kept};
+use crate::broker::durability::Durability;
 use crate::broker::effect::{
     CommitId, CommitOutcome, Effect, Effects, GroupKey, PeerFrame, ShardId, Ticket, partition_of_group,
     shard_of_partition,
 };
+use crate::broker::message::Message;
 use crate::broker::routing::{Group, Member, MemberAt};
 use crate::broker::session::Subscription;
 use crate::broker::time::Timestamp;
@@ -28,7 +30,7 @@ impl Shard {
                     self.deliver_forwarded(now, &message, promise, effects);
                     self.journal.once = None;
                 }
-                self.end_promise_to_peer(peer, ticket, promise, before, effects);
+                self.end_message_promise(peer, ticket, promise, before, &message, effects);
             }
             PeerFrame::GroupJoined { group, member, online, ticket } => {
                 let member = Member { at: MemberAt { shard: peer, session: member }, online };
@@ -50,7 +52,7 @@ impl Shard {
                 let is_taken = self.deliver_to_member(now, &group, member, &message, effects);
                 self.journal.once = None;
                 if is_taken {
-                    self.end_promise_to_peer(peer, ticket, promise, before, effects);
+                    self.end_message_promise(peer, ticket, promise, before, &message, effects);
                 } else {
                     promise.and_then(|promise| self.promises.close_if_empty(promise));
                     effects.push(Effect::Forward {
@@ -66,8 +68,8 @@ impl Shard {
                     self.deliver_to_group(now, index, &message, ticket, effects);
                     self.journal.once = None;
                 }
-                if self.promises.last_commit() != before {
-                    self.wait_for_store(ticket);
+                if let Some(ticket) = ticket.filter(|_| message.durability > Durability::Memory) {
+                    self.wait_for_changes(ticket, before);
                 }
                 if let Some(kept) = ticket.and_then(|ticket| self.promises.settle(ticket, CommitOutcome::Stored)) {
                     self.promise_kept(now, kept, effects);
@@ -109,6 +111,24 @@ impl Shard {
         }
     }
 
+    /// The same for the ticket of a message.
+    #[expect(clippy::too_many_arguments, reason = "two promises and what they wait for")]
+    fn end_message_promise(
+        &mut self,
+        peer: ShardId,
+        ticket: Option<Ticket>,
+        promise: Option<Ticket>,
+        before: CommitId,
+        message: &Message,
+        effects: &mut Effects,
+    ) {
+        if let Some(ticket) = ticket
+            && self.close_message_promise(promise, before, message).is_none()
+        {
+            settled(peer, ticket, CommitOutcome::Stored, effects);
+        }
+    }
+
     /// The store has dealt with every change up to this one.
     pub(super) fn committed(&mut self, now: Timestamp, up_to: CommitId, outcome: CommitOutcome, effects: &mut Effects) {
         // A CONNACK is among the promises, and goes before everything else.
@@ -117,10 +137,11 @@ impl Shard {
                 self.promise_kept(now, kept, effects);
             }
         }
+        self.journal.close_up_to(up_to);
         self.frame_stored(now, up_to, outcome, effects);
     }
 
-    fn promise_kept(&mut self, now: Timestamp, kept: Kept, effects: &mut Effects) {
+    pub(super) fn promise_kept(&mut self, now: Timestamp, kept: Kept, effects: &mut Effects) {
         match kept.due {
             Due::Session(at) => self.promise_to_session(now, at, kept.ticket, kept.outcome, effects),
             Due::Peer(peer, ticket) => settled(peer, ticket, kept.outcome, effects),

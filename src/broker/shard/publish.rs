@@ -3,6 +3,7 @@
 use super::core::Shard;
 use super::promises::Due;
 use crate::broker::access::{Permission, RuleId, Verdict};
+use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, PeerFrame, SessionRef, Ticket, expires_at};
 use crate::broker::event::EventKind;
 use crate::broker::frame::Once;
@@ -106,6 +107,7 @@ impl Shard {
         let (at, key) = (session.at, Arc::clone(&session.key));
         let (qos, packet_id, retain) = (publish.qos, publish.packet_id, publish.retain);
         let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
+        let (durability, _) = self.limits.classes.of(&topic, qos, session.listener);
         let message = Message {
             topic,
             payload: publish.payload,
@@ -113,6 +115,7 @@ impl Shard {
             retain,
             expires_at: expires_at(now, publish.properties.message_expiry_interval),
             origin: Origin::Client(key),
+            durability,
             properties: MessageProperties::of(publish.properties),
         };
         // What may be kept must not keep the read buffer that it arrived in.
@@ -125,11 +128,12 @@ impl Shard {
         self.journal.once = self.once_of(index, packet_id.filter(|_| qos == QoS::ExactlyOnce));
         let matched = self.publish_everywhere(now, &message, ticket, effects);
         self.journal.once = None;
-        let ticket = self.close_promise(ticket, before);
+        let ticket = self.close_message_promise(ticket, before, &message);
         if self.limits.log_publish {
             let topic = message.topic.text().clone();
-            let delivered = matched;
-            self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);
+            let (delivered, durability) = (matched, self.unusual_class(&message));
+            let kind = EventKind::Published { topic, size, qos, retain, delivered, durability };
+            self.record(index, kind, effects);
         }
         if let Some(packet_id) = packet_id {
             self.acknowledge(now, index, qos, packet_id, matched, ticket, effects);
@@ -145,10 +149,26 @@ impl Shard {
     /// A promise waits for what was written down since `before`; one that waits for nothing is closed.
     pub(super) fn close_promise(&mut self, ticket: Option<Ticket>, before: CommitId) -> Option<Ticket> {
         let ticket = ticket?;
-        if self.promises.last_commit() != before {
-            self.promises.wait_for_last_commit(ticket);
-        }
+        self.wait_for_changes(ticket, before);
         self.promises.close_if_empty(ticket)
+    }
+
+    /// The same for the promise that a message was taken over: one of the weakest class does not wait for the disk.
+    pub(super) fn close_message_promise(
+        &mut self,
+        ticket: Option<Ticket>,
+        before: CommitId,
+        message: &Message,
+    ) -> Option<Ticket> {
+        match message.durability {
+            Durability::Memory => ticket.and_then(|ticket| self.promises.close_if_empty(ticket)),
+            Durability::Os | Durability::Commit => self.close_promise(ticket, before),
+        }
+    }
+
+    /// The class of a message where it is not that which holds in general.
+    pub(super) fn unusual_class(&self, message: &Message) -> Option<Durability> {
+        Some(message.durability).filter(|class| *class != self.limits.classes.general())
     }
 
     #[expect(clippy::too_many_arguments, reason = "what became of one message, told once")]
@@ -232,7 +252,7 @@ impl Shard {
 
     /// PUBACK: a QoS 1 message has arrived.
     pub(super) fn puback(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
-        self.finished(index, ack.packet_id, Stage::Ack, effects);
+        self.finished(now, index, ack.packet_id, Stage::Ack, effects);
         self.pump(now, index, effects);
     }
 
@@ -241,7 +261,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let packet_id = ack.packet_id;
         if ack.reason.is_error() {
-            self.finished(index, packet_id, Stage::Rec, effects);
+            self.finished(now, index, packet_id, Stage::Rec, effects);
             return self.pump(now, index, effects);
         }
         let known = session.outbound.receive(packet_id);
@@ -259,15 +279,15 @@ impl Shard {
 
     /// PUBCOMP: the identifier of a QoS 2 message is free again.
     pub(super) fn pubcomp(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
-        self.finished(index, ack.packet_id, Stage::Comp, effects);
+        self.finished(now, index, ack.packet_id, Stage::Comp, effects);
         self.pump(now, index, effects);
     }
 
     /// A message in flight is done with, if it waited for this.
-    fn finished(&mut self, index: u32, packet_id: PacketId, stage: Stage, effects: &mut Effects) {
+    fn finished(&mut self, now: Timestamp, index: u32, packet_id: PacketId, stage: Stage, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        if session.outbound.acknowledge(packet_id, stage).is_some() {
-            self.journal(index, |session| Record::Finished { session, packet_id }, effects);
+        if let Some(sent) = session.outbound.acknowledge(packet_id, stage) {
+            self.journal_finished(now, index, &sent, effects);
         }
     }
 

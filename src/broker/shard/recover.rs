@@ -3,6 +3,7 @@
 use super::core::Shard;
 use super::journal::queued;
 use super::timers::Timer;
+use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, Effects};
 use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::{Message, SessionKey};
@@ -261,6 +262,6 @@ impl Shard {
             }
         }
         // The first frame says how much of the past is still needed, even if nothing happens.
-        self.begin_frame(effects);
+        self.begin_frame(Durability::Os, effects);
     }
 }

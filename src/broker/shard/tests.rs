@@ -8,6 +8,7 @@ mod stage;
 mod sessions;
 mod wills;
 mod qos;
+mod durability;
 mod subscriptions;
 mod retained;
 mod shards;

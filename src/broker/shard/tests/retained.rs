@@ -143,6 +143,7 @@ fn restored_messages_are_retained_and_older_than_what_is_published_next() {
         retain: true,
         expires_at: None,
         origin: Origin::System,
+        durability: crate::broker::Durability::Commit,
         properties: MessageProperties::default(),
     };
     let version = RetainedVersion { counter: 41, shard: 3 };

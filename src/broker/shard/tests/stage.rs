@@ -4,6 +4,7 @@
 use crate::broker::access::{Policy, PolicyUser, Principal, RoleName, Rule, RuleEffect, RuleId, Subject};
 use crate::broker::access::{TopicPattern, UserName};
 use crate::broker::address::Address;
+use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, CommitOutcome, ConnectionId, Effect, Effects, PeerFrame, ShardId, StoreOp};
 use crate::broker::event::EventKind;
 use crate::broker::input::{Connecting, Input};
@@ -30,6 +31,8 @@ pub struct Stage {
     pub holds_commits: bool,
     /// What the store was asked to do, as lines.
     pub stored: Vec<String>,
+    /// What each of that must survive.
+    pub classes: Vec<Durability>,
     heard: BTreeMap<ConnectionId, Vec<Packet>>,
     shard_of: BTreeMap<ConnectionId, u16>,
     last_connection: u64,
@@ -65,6 +68,7 @@ pub fn client(id: &str) -> Hello {
         principal: Principal::User(UserName::new("ann").unwrap()),
         address: Address::Local,
         is_encrypted: true,
+        durability: None,
     };
     Hello { connecting, shard: 0 }
 }
@@ -122,6 +126,12 @@ impl Hello {
         self
     }
 
+    /// Through a listener that says this about acknowledgements.
+    pub fn through(mut self, durability: Durability) -> Self {
+        self.connecting.durability = Some(durability);
+        self
+    }
+
     pub fn on(mut self, shard: u16) -> Self {
         self.shard = shard;
         self
@@ -146,6 +156,7 @@ impl Stage {
             commits: VecDeque::new(),
             holds_commits: false,
             stored: Vec::new(),
+            classes: Vec::new(),
             heard: BTreeMap::new(),
             shard_of: BTreeMap::new(),
             last_connection: 0,
@@ -267,6 +278,16 @@ impl Stage {
         self.settle();
     }
 
+    /// How many changes are to be stored.
+    pub fn to_be_stored(&self) -> usize {
+        self.commits.len()
+    }
+
+    /// What a shard wants stored is on its way to the disk.
+    pub fn close_frame(&mut self, shard: u16) {
+        self.handle(shard, Input::FrameEnds);
+    }
+
     /// The store has dealt with the first that it was given; the rest waits on.
     pub fn commit_first(&mut self, outcome: CommitOutcome) {
         if let Some((shard, commit)) = self.commits.pop_front() {
@@ -319,7 +340,9 @@ impl Stage {
                     // Told apart from packets by a packet that no server sends.
                     self.heard.entry(connection).or_default().push(Packet::PingReq);
                 }
-                Effect::Store { commit, op } => {
+                Effect::Unstore(commit) => self.commits.retain(|waiting| *waiting != (ShardId(shard), commit)),
+                Effect::Store { commit, durability, op } => {
+                    self.classes.push(durability);
                     self.stored.extend(store_line(&op));
                     self.commits.push_back((ShardId(shard), commit));
                 }
