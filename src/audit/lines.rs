@@ -77,7 +77,7 @@ fn words(kind: &EventKind) -> String {
             quoted(topic.as_str()),
             counted(u64::from(*size), "byte"),
             if *retain { ", retained" } else { "" },
-            durability.map(|class| format!(", class {class}")).unwrap_or_default(),
+            durability.map(|class| format!(", durability {class}")).unwrap_or_default(),
         ),
         EventKind::PublishRefused { topic, size, reason, rule } => {
             format!("{}, {}: {}", quoted(topic.as_str()), counted(u64::from(*size), "byte"), because(*reason, *rule))
@@ -205,7 +205,7 @@ mod tests {
             (published(None), "PUBLISH     ok     …  \"a\", 1 byte, QoS 2, retained, delivered to 3"),
             (
                 published(Some(Durability::Memory)),
-                "PUBLISH     ok     …  \"a\", 1 byte, QoS 2, retained, class memory, delivered to 3",
+                "PUBLISH     ok     …  \"a\", 1 byte, QoS 2, retained, durability memory, delivered to 3",
             ),
             (
                 EventKind::PublishRefused { topic: text("a"), size: 12, reason: Reason::NotAllowed, rule: None },

@@ -86,18 +86,18 @@ pub enum DecidedBy {
 
 /// Which class a message or a change is of: a topic decides before a listener, a listener before what holds in general.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Classes {
+pub struct Durabilities {
     general: Durability,
     strongest: Durability,
     topics: Vec<TopicSettings>,
 }
 
-impl Classes {
+impl Durabilities {
     /// So many topics have settings of their own at most: every message is compared with them until one matches.
     pub const MAX_TOPICS: usize = 100;
 
     /// The classes of a broker: in general, those of its listeners, and its topics, of which the first that matches
-    /// counts and those beyond [`Classes::MAX_TOPICS`] do not.
+    /// counts and those beyond [`Durabilities::MAX_TOPICS`] do not.
     pub fn new(
         general: Durability,
         listeners: impl IntoIterator<Item = Durability>,
@@ -165,13 +165,14 @@ mod tests {
             about("a/#", Some(Durability::Memory), QueueFull::DropNewest),
             about("a/b/c", Some(Durability::Os), QueueFull::DropOldest),
         ];
-        let classes = Classes::new(Durability::Commit, [Durability::Os], topics);
-        let of = |topic: &str, listener| classes.of(&TopicName::try_from(topic).unwrap(), QoS::AtLeastOnce, listener);
+        let durabilities = Durabilities::new(Durability::Commit, [Durability::Os], topics);
+        let of =
+            |topic: &str, listener| durabilities.of(&TopicName::try_from(topic).unwrap(), QoS::AtLeastOnce, listener);
         assert_eq!(of("b", None), (Durability::Commit, DecidedBy::General));
         assert_eq!(of("b", Some(Durability::Os)), (Durability::Os, DecidedBy::Listener));
         assert_eq!(of("a/b/c", Some(Durability::Os)), (Durability::Memory, DecidedBy::Topic(1)));
         assert_eq!(of("a/b", None), (Durability::Commit, DecidedBy::General), "what the first leaves open");
-        let queue_full = |topic: &str| classes.queue_full(&TopicName::try_from(topic).unwrap());
+        let queue_full = |topic: &str| durabilities.queue_full(&TopicName::try_from(topic).unwrap());
         assert_eq!(queue_full("a/b"), QueueFull::Refuse);
         assert_eq!(queue_full("a/b/c"), QueueFull::DropNewest);
         assert_eq!(queue_full("b"), QueueFull::DropNewest);
@@ -180,13 +181,13 @@ mod tests {
     #[test]
     fn what_is_of_qos_2_has_the_strongest_class_in_use_and_never_only_the_memory() {
         let topic = TopicName::try_from("t").unwrap();
-        let of = |classes: &Classes| classes.of(&topic, QoS::ExactlyOnce, None);
-        let weak = Classes::new(Durability::Memory, [], Vec::new());
+        let of = |durabilities: &Durabilities| durabilities.of(&topic, QoS::ExactlyOnce, None);
+        let weak = Durabilities::new(Durability::Memory, [], Vec::new());
         assert_eq!(of(&weak), (Durability::Os, DecidedBy::ExactlyOnce));
-        let strong = Classes::new(Durability::Memory, [Durability::Commit], Vec::new());
+        let strong = Durabilities::new(Durability::Memory, [Durability::Commit], Vec::new());
         assert_eq!(of(&strong), (Durability::Commit, DecidedBy::ExactlyOnce));
         assert_eq!(strong.of_identifiers(), Durability::Commit);
         assert_eq!(weak.of_session(None), Durability::Os, "sessions outlive the process");
-        assert_eq!(of(&Classes::default()), (Durability::Commit, DecidedBy::General));
+        assert_eq!(of(&Durabilities::default()), (Durability::Commit, DecidedBy::General));
     }
 }

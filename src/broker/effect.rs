@@ -28,10 +28,12 @@ pub struct Ticket(pub u64);
 pub struct CommitId(pub u64);
 
 /// Whether a change reached the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommitOutcome {
     /// It is safe.
     Stored,
+    /// A queue that it was for is full, and its publisher is to be told. The store never says so.
+    Refused,
     /// It is not; whoever waits for it must be told.
     Failed,
 }
@@ -236,8 +238,11 @@ pub enum PeerFrame {
         once: Option<Once>,
         /// To be settled once the member has taken it.
         ticket: Option<Ticket>,
+        /// How many members it was offered before.
+        tried: u16,
     },
-    /// The member that was chosen takes part no more, which was said before this: the group has to choose another.
+    /// The member that was chosen takes part no more, which was said before this, or lacks the right: the group has to
+    /// choose another.
     GroupRefused {
         /// The group.
         group: GroupKey,
@@ -247,6 +252,8 @@ pub enum PeerFrame {
         once: Option<Once>,
         /// What was to be settled; it still waits.
         ticket: Option<Ticket>,
+        /// How many members it was offered.
+        tried: u16,
     },
     /// A message is released: its identifier may mean another from when this is settled.
     Released {

@@ -112,7 +112,7 @@ pub enum EventKind {
     },
     /// 9: a message was not delivered to a session that was subscribed to it.
     Dropped {
-        /// Where it was published.
+        /// Where it was published; of several, the last of them, or where the message was that took their place.
         topic: Text,
         /// Why.
         reason: Reason,

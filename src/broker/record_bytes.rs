@@ -194,6 +194,7 @@ impl Encoder {
             Record::Taken { session, packet_id } => self.tag_and_id(11, *session, *packet_id),
             Record::Released { session, packet_id } => self.tag_and_id(12, *session, *packet_id),
             Record::Spilled { session } => self.tag(13, *session),
+            Record::Skipped { session } => self.tag(18, *session),
             Record::Chunks { session, first, sizes } => {
                 self.tag(14, *session);
                 self.number(*first);
@@ -443,6 +444,7 @@ impl Decoder {
             15 => Record::Ended { session: self.session()? },
             16 => Record::Once { session: self.session()?, once: self.once()? },
             17 => Record::Forgotten { session: self.session()?, once: self.once()? },
+            18 => Record::Skipped { session: self.session()? },
             _ => return Err(RecordProblem::Value),
         })
     }

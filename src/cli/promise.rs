@@ -28,11 +28,11 @@ struct ThroughListener {
 impl ShownPromise {
     /// As the broker with this configuration decides.
     pub fn of(config: &Config, topic: &TopicName) -> Self {
-        let classes = config.classes();
-        let (class, by) = classes.of(topic, QoS::AtLeastOnce, None);
-        let (exactly_once, _) = classes.of(topic, QoS::ExactlyOnce, None);
+        let durabilities = config.durabilities();
+        let (class, by) = durabilities.of(topic, QoS::AtLeastOnce, None);
+        let (exactly_once, _) = durabilities.of(topic, QoS::ExactlyOnce, None);
         let listeners = config.listeners.iter().enumerate().filter_map(|(number, listener)| {
-            let (class, by) = classes.of(topic, QoS::AtLeastOnce, Some(listener.durability?));
+            let (class, by) = durabilities.of(topic, QoS::AtLeastOnce, Some(listener.durability?));
             let decided_by = format!("listeners[{number}].durability");
             (by == DecidedBy::Listener).then(|| ThroughListener {
                 url: listener.url.to_string(),

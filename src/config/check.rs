@@ -9,7 +9,7 @@ use super::settings::{
 };
 use super::source::Setting;
 use super::tree::Table;
-use crate::broker::{Classes, Durability, QueueFull, TopicSettings};
+use crate::broker::{Durabilities, Durability, QueueFull, TopicSettings};
 use crate::protocol::TopicFilter;
 use std::net::SocketAddr;
 
@@ -170,6 +170,12 @@ fn limits(reader: &mut Reader) -> LimitSettings {
         max_sessions: reader.number("limits.max_sessions", 1..=100_000_000, default.max_sessions),
         max_queued_messages: reader.number("limits.max_queued_messages", 0..=100_000_000, default.max_queued_messages),
         max_queued_bytes: reader.number("limits.max_queued_bytes", 0..=TIB, default.max_queued_bytes),
+        max_all_queued_messages: reader.number(
+            "limits.max_all_queued_messages",
+            0..=1_000_000_000,
+            default.max_all_queued_messages,
+        ),
+        max_all_queued_bytes: reader.number("limits.max_all_queued_bytes", 0..=TIB, default.max_all_queued_bytes),
         max_subscriptions: reader.number("limits.max_subscriptions", 1..=10_000_000, default.max_subscriptions),
         max_retained_messages: reader.number(
             "limits.max_retained_messages",
@@ -217,9 +223,9 @@ fn store(reader: &mut Reader) -> StoreSettings {
 
 fn topics(reader: &mut Reader) -> Vec<TopicSettings> {
     let topics = reader.tables("topics", "filter", &TOPICS, topic).unwrap_or_default();
-    if topics.len() > Classes::MAX_TOPICS {
-        let first_too_many = format!("topics[{}].filter", Classes::MAX_TOPICS);
-        reader.note_at(&first_too_many, ProblemKind::TooMany(Classes::MAX_TOPICS));
+    if topics.len() > Durabilities::MAX_TOPICS {
+        let first_too_many = format!("topics[{}].filter", Durabilities::MAX_TOPICS);
+        reader.note_at(&first_too_many, ProblemKind::TooMany(Durabilities::MAX_TOPICS));
     }
     topics
 }

@@ -429,13 +429,15 @@ fn limits_of(config: &Config, shards: u16) -> Limits {
         max_sessions: limits.max_sessions.div_ceil(usize::from(shards)),
         max_queued_messages: limits.max_queued_messages,
         max_queued_bytes: small(limits.max_queued_bytes),
+        max_all_queued_messages: limits.max_all_queued_messages.div_ceil(usize::from(shards)),
+        max_all_queued_bytes: small(limits.max_all_queued_bytes.div_ceil(u64::from(shards))),
         max_subscriptions: limits.max_subscriptions,
         max_retained_messages: limits.max_retained_messages,
         max_retained_bytes: small(limits.max_retained_bytes),
         max_user_properties: limits.max_user_properties,
         high_water: limits.outbound_buffer_bytes,
         log_publish: config.log.publish,
-        classes: Arc::new(config.classes()),
+        durabilities: Arc::new(config.durabilities()),
         ..Limits::default()
     }
 }

@@ -82,6 +82,7 @@ fn one_of_each() -> Vec<Record> {
         Record::Taken { session, packet_id },
         Record::Released { session, packet_id },
         Record::Spilled { session },
+        Record::Skipped { session },
         Record::Chunks { session, first: 300, sizes: vec![(1024, 1 << 40), (1, 1)] },
         Record::Once { session, once },
         Record::Forgotten { session, once },

@@ -111,8 +111,9 @@ pub struct Outbound {
     unsent: usize,
     /// What will be in flight once the client takes more.
     head: Part,
-    /// How many messages and bytes each chunk on disk has.
+    /// How many messages and bytes each chunk on disk has, and all of them.
     chunks: VecDeque<(u32, u64)>,
+    on_disk: Waiting,
     /// The number of the first chunk.
     first_chunk: u64,
     /// Whether the first chunk is on its way back.
@@ -130,6 +131,34 @@ pub struct Outbound {
     of_qos0: Part,
     next_id: Option<PacketId>,
     serial: u64,
+}
+
+/// How much waits. Retained messages are not counted: they are shared with the store of retained messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of these.
+    pub bytes: usize,
+}
+
+impl Waiting {
+    fn of_chunk((messages, bytes): (u32, u64)) -> Self {
+        let narrow = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self { messages: usize::try_from(messages).unwrap_or(usize::MAX), bytes: narrow(bytes) }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self { messages: self.messages.saturating_add(other.messages), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    /// What is left without the other.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self { messages: self.messages.saturating_sub(other.messages), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
 }
 
 /// Messages in memory with their size.
@@ -200,21 +229,15 @@ impl Outbound {
         (self.head.messages.iter(), self.first_chunk, chunks, self.end.messages.iter())
     }
 
-    /// Messages queued, retained ones not counted.
-    pub fn queued_len(&self) -> usize {
-        let on_disk = self.chunks.iter().map(|(messages, _)| usize::try_from(*messages).unwrap_or(usize::MAX));
-        [self.head.len(), self.end.len(), self.of_memory.len(), self.of_qos0.len()].into_iter().chain(on_disk).sum()
+    /// What is queued.
+    pub fn waiting(&self) -> Waiting {
+        let parts = [&self.head, &self.end, &self.of_memory, &self.of_qos0];
+        parts.iter().fold(self.on_disk, |sum, part| sum.with(Waiting { messages: part.len(), bytes: part.bytes }))
     }
 
     /// Retained messages that wait to be sent.
     pub fn queued_retained(&self) -> usize {
         [&self.head, &self.end, &self.of_memory, &self.of_qos0].iter().map(|part| part.retained).sum()
-    }
-
-    /// Bytes of the messages queued, retained ones not counted: they are shared with the store of retained messages.
-    pub fn queued_bytes(&self) -> usize {
-        let on_disk = self.chunks.iter().map(|(_, bytes)| usize::try_from(*bytes).unwrap_or(usize::MAX));
-        [self.head.bytes, self.end.bytes, self.of_memory.bytes, self.of_qos0.bytes].into_iter().chain(on_disk).sum()
     }
 
     /// Bytes of QoS 0 that wait.
@@ -280,6 +303,7 @@ impl Outbound {
         let messages: u64 = sizes.iter().map(|(messages, _)| u64::from(*messages)).sum();
         self.queued = self.queued.wrapping_add(messages);
         self.first_chunk = first;
+        self.on_disk = sizes.iter().fold(Waiting::default(), |sum, chunk| sum.with(Waiting::of_chunk(*chunk)));
         self.chunks = sizes.into();
     }
 
@@ -294,7 +318,9 @@ impl Outbound {
         let number = self.first_chunk.saturating_add(u64::try_from(self.chunks.len()).unwrap_or(u64::MAX));
         let end = std::mem::take(&mut self.end);
         let messages = u32::try_from(end.messages.len()).unwrap_or(u32::MAX);
-        self.chunks.push_back((messages, u64::try_from(end.bytes).unwrap_or(u64::MAX)));
+        let chunk = (messages, u64::try_from(end.bytes).unwrap_or(u64::MAX));
+        self.chunks.push_back(chunk);
+        self.on_disk = self.on_disk.with(Waiting::of_chunk(chunk));
         (number, end.messages.into())
     }
 
@@ -313,13 +339,42 @@ impl Outbound {
             return false;
         }
         self.is_loading = false;
-        self.first_chunk = self.first_chunk.saturating_add(1);
-        let expected = self.chunks.pop_front().map_or(0, |(messages, _)| u64::from(messages));
+        let expected = self.drop_first_chunk();
         let missing = expected.saturating_sub(u64::try_from(messages.len()).unwrap_or(u64::MAX));
         self.taken = self.taken.wrapping_add(missing);
         messages.into_iter().for_each(|queued| self.head.push(queued));
         self.draw_up();
         true
+    }
+
+    /// The first chunk is no longer of the queue: its number, and how many messages it has. One that is on its way back
+    /// stays.
+    pub fn skip_chunk(&mut self) -> Option<(u64, u64)> {
+        if self.is_loading || self.chunks.is_empty() {
+            return None;
+        }
+        let number = self.first_chunk;
+        let messages = self.drop_first_chunk();
+        self.taken = self.taken.wrapping_add(messages);
+        self.draw_up();
+        Some((number, messages))
+    }
+
+    /// A chunk that is on its way back will not come.
+    pub fn give_up_loading(&mut self) {
+        self.is_loading = false;
+    }
+
+    /// The chunk that is on its way back.
+    pub fn loading(&self) -> Option<u64> {
+        self.is_loading.then_some(self.first_chunk)
+    }
+
+    fn drop_first_chunk(&mut self) -> u64 {
+        self.first_chunk = self.first_chunk.saturating_add(1);
+        let Some(chunk) = self.chunks.pop_front() else { return 0 };
+        self.on_disk = self.on_disk.without(Waiting::of_chunk(chunk));
+        u64::from(chunk.0)
     }
 
     /// Takes the next of QoS 0 out of the queue.

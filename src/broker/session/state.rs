@@ -1,8 +1,9 @@
 //! A session and the connection it may have.
 
 use super::aliases::{InboundAliases, OutboundAliases};
+use super::drops::Drops;
 use super::inbound::Inbound;
-use super::outbound::Outbound;
+use super::outbound::{Outbound, Waiting};
 use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
@@ -50,6 +51,10 @@ pub struct Session {
     pub once: BTreeSet<Once>,
     /// What is published if it vanishes.
     pub will: Option<Will>,
+    /// What waited when it was last counted.
+    pub counted: Waiting,
+    /// What it was not sent, until that is said.
+    pub drops: Drops,
     /// Whether messages in flight and queued must be asked about again because the rights may have changed since.
     pub recheck_queue: bool,
 }

@@ -6,7 +6,9 @@ use super::journal::{Finish, Journal, kept_will, queued, receiver, snapshot};
 use super::policy::may_still_be_sent;
 use super::timers::Timer;
 use crate::broker::durability::Durability;
-use crate::broker::effect::{CommitId, CommitOutcome, Delivery, Effect, Effects, PeerFrame, StoreOp, Ticket};
+use crate::broker::effect::{
+    CommitId, CommitOutcome, Delivery, Effect, Effects, PeerFrame, SessionRef, StoreOp, Ticket,
+};
 use crate::broker::event::EventKind;
 use crate::broker::frame::{ChunkId, DurableId, Once};
 use crate::broker::message::Message;
@@ -31,31 +33,33 @@ impl Shard {
     ) -> Option<CommitId> {
         let session = self.sessions.get(index)?;
         let record = record(session.durable?);
-        let commit = self.append(self.class_of(session.listener, &record), record, effects);
+        let commit = self.append(self.durability_of(session.listener, &record), record, effects);
         self.soil(index, commit);
         Some(commit)
     }
 
     /// What a record must survive. What only says that a message has arrived need not survive a power cut: the message
     /// is sent again then, and a change that relies on it is written behind it and takes it along.
-    fn class_of(&self, listener: Option<Durability>, record: &Record) -> Durability {
-        let classes = &self.limits.classes;
+    fn durability_of(&self, listener: Option<Durability>, record: &Record) -> Durability {
+        let durabilities = &self.limits.durabilities;
         match record {
             Record::Began { .. }
             | Record::Changed { .. }
             | Record::Subscribed { .. }
             | Record::Unsubscribed { .. }
-            | Record::Ended { .. } => classes.of_session(listener),
+            | Record::Ended { .. } => durabilities.of_session(listener),
             Record::Queued { message, .. } | Record::InFlight { message, .. } => message.durability,
             Record::Sent { .. }
             | Record::Received { .. }
             | Record::Taken { .. }
             | Record::Released { .. }
             | Record::Once { .. }
-            | Record::Forgotten { .. } => classes.of_identifiers(),
-            Record::Finished { .. } | Record::Dropped { .. } | Record::Spilled { .. } | Record::Chunks { .. } => {
-                Durability::Os
-            }
+            | Record::Forgotten { .. } => durabilities.of_identifiers(),
+            Record::Finished { .. }
+            | Record::Dropped { .. }
+            | Record::Spilled { .. }
+            | Record::Skipped { .. }
+            | Record::Chunks { .. } => Durability::Os,
         }
     }
 
@@ -68,7 +72,7 @@ impl Shard {
     pub(super) fn journal_sent(&mut self, index: u32, qos: QoS, packet_id: PacketId, effects: &mut Effects) {
         let Some(session) = self.sessions.get(index).and_then(|session| session.durable) else { return };
         let durability = match qos {
-            QoS::ExactlyOnce => self.limits.classes.of_identifiers(),
+            QoS::ExactlyOnce => self.limits.durabilities.of_identifiers(),
             QoS::AtMostOnce | QoS::AtLeastOnce => Durability::Os,
         };
         let commit = self.append(durability, Record::Sent { session, packet_id }, effects);
@@ -242,7 +246,7 @@ impl Shard {
         let has_lost = std::mem::take(&mut self.journal.has_lost);
         if has_lost {
             // What waited for the lost frame waits for this one.
-            self.begin_frame(self.limits.classes.of_identifiers(), effects);
+            self.begin_frame(self.limits.durabilities.of_identifiers(), effects);
             self.repeat_what_was_lost(effects);
         }
         for index in std::mem::take(&mut self.journal.spilling) {
@@ -358,7 +362,7 @@ impl Shard {
         }
     }
 
-    /// A part of a queue was read back; `None` if it cannot be read, which is said and survived.
+    /// A part of a queue was read back; `None` if it cannot be read, which is tried again, and in the end said and survived.
     pub(super) fn chunk_loaded(
         &mut self,
         now: Timestamp,
@@ -367,11 +371,9 @@ impl Shard {
         effects: &mut Effects,
     ) {
         let Some(&index) = self.by_durable.get(&chunk.session) else { return };
-        if records.is_none() {
-            let text = String::from("a part of a queue cannot be read from the store; its messages are lost");
-            self.record(index, EventKind::Notice { text }, effects);
-        }
-        let messages = records.unwrap_or_default().into_iter().filter_map(|record| match record {
+        let Some(records) = records else { return self.chunk_unreadable(now, index, chunk, effects) };
+        self.journal.unreadable.remove(&chunk.session);
+        let messages = records.into_iter().filter_map(|record| match record {
             Record::Queued { message, receivers, .. } => Some(queued(message, receivers.first()?)),
             _ => None,
         });
@@ -379,12 +381,107 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         if session.outbound.chunk_loaded(chunk.number, messages) {
             self.journal.read_back.push((index, chunk));
+            self.count_queue(index);
             // Nothing else may happen for a while, so the frame that drops the chunk is asked for.
             let next = self.promises.coming_commit();
             self.soil(index, next);
             self.journal_change(index, effects);
             self.pump(now, index, effects);
         }
+    }
+
+    /// Waits a while and tries again, in vain so many times; then the part is set aside: it stays in the store until its
+    /// session ends, and the queue goes on behind it.
+    fn chunk_unreadable(&mut self, now: Timestamp, index: u32, chunk: ChunkId, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if session.outbound.loading() != Some(chunk.number) {
+            return;
+        }
+        let at = session.at;
+        let tries = self.journal.unreadable.entry(chunk.session).or_default();
+        if *tries < Journal::RELOADS {
+            self.timers.set(now.after(Journal::RETRY.saturating_mul(1 << *tries)), Timer::Reload(at));
+            *tries = tries.saturating_add(1);
+            return;
+        }
+        self.journal.unreadable.remove(&chunk.session);
+        session.outbound.give_up_loading();
+        let Some((number, messages)) = session.outbound.skip_chunk() else { return };
+        self.journal(index, |session| Record::Skipped { session }, effects);
+        self.counters.drop_many(Reason::Unreadable, messages);
+        let text = format!(
+            "{messages} queued messages cannot be read from the store and are left out; part {number} of the queue of \
+             session {} is kept until the session ends",
+            chunk.session.0
+        );
+        self.record(index, EventKind::Notice { text }, effects);
+        self.pump(now, index, effects);
+    }
+
+    /// Reads a part of a queue again that could not be read.
+    pub(super) fn reload_due(&mut self, at: SessionRef, effects: &mut Effects) {
+        let Some(session) = self.find(at).and_then(|index| self.sessions.get(index)) else { return };
+        if let Some((session, number)) = session.durable.zip(session.outbound.loading()) {
+            effects.push(Effect::Load(ChunkId { session, number }));
+        }
+    }
+
+    /// Takes the oldest that waits for a session out of its queue to make room: a message, or of what is on disk the
+    /// first part as a whole. Whether there was one.
+    pub(super) fn drop_oldest(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        newest: &Queued,
+        reason: Reason,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(index) else { return false };
+        let oldest = match newest.qos {
+            QoS::AtMostOnce => session.outbound.pop_qos0(),
+            QoS::AtLeastOnce | QoS::ExactlyOnce => session.outbound.pop(),
+        };
+        let is_dropped = match oldest {
+            Some(oldest) => {
+                if oldest.is_recorded() {
+                    self.journal(index, |session| Record::Dropped { session }, effects);
+                }
+                self.dropped(now, index, &oldest.message, reason, effects);
+                true
+            }
+            None if newest.qos > QoS::AtMostOnce => self.drop_oldest_chunk(now, index, newest, reason, effects),
+            None => false,
+        };
+        self.count_queue(index);
+        is_dropped
+    }
+
+    fn drop_oldest_chunk(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        newest: &Queued,
+        reason: Reason,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(index) else { return false };
+        let Some(durable) = session.durable else { return false };
+        let Some((number, messages)) = session.outbound.skip_chunk() else { return false };
+        let chunk = ChunkId { session: durable, number };
+        self.journal(index, |session| Record::Skipped { session }, effects);
+        self.journal.leaving.retain(|(_, leaving, _)| *leaving != chunk);
+        let commit = self.tidy(StoreOp::DropChunk(chunk), effects);
+        self.journal.dropping.push((commit, chunk));
+        self.counters.drop_many(reason, messages);
+        self.say_drop(
+            now,
+            index,
+            reason,
+            newest.message.topic.text(),
+            u32::try_from(messages).unwrap_or(u32::MAX),
+            effects,
+        );
+        true
     }
 
     /// A session is over.
@@ -394,6 +491,7 @@ impl Shard {
             self.journal.dirty.remove(&(since, index));
         }
         self.journal.spilling.remove(&index);
+        self.journal.unreadable.remove(&durable);
         self.journal.read_back.retain(|(other, _)| *other != index);
         self.journal.leaving.retain(|(_, chunk, _)| chunk.session != durable);
         self.by_durable.remove(&durable);
@@ -402,7 +500,7 @@ impl Shard {
             effects.push(Effect::Forward { peer, frame: PeerFrame::PublisherGone { publisher: durable } });
         }
         let record = Record::Ended { session: durable };
-        let durability = self.class_of(session.listener, &record).max(self.limits.classes.of_session(None));
+        let durability = self.durability_of(session.listener, &record).max(self.limits.durabilities.of_session(None));
         self.append(durability, record, effects);
         let commit = self.tidy(StoreOp::Forget(durable), effects);
         self.journal.ending.push((commit, durable));
@@ -417,7 +515,8 @@ impl Shard {
         effects: &mut Effects,
     ) {
         match outcome {
-            CommitOutcome::Stored => {
+            CommitOutcome::Stored | CommitOutcome::Refused => {
+                self.journal.retaining.retain(|(commit, ..)| *commit > up_to);
                 self.journal.leaving.retain(|(commit, _, _)| *commit > up_to);
                 self.journal.ending.retain(|(commit, _)| *commit > up_to);
                 self.journal.covering.retain(|(commit, ..)| *commit > up_to);
@@ -431,7 +530,7 @@ impl Shard {
         }
         // What waited for a lost frame waits for the next, which says the same again: it cannot be taken back, and to
         // send it once more on the same connection is not allowed. [v5:MQTT-4.4.0-1]
-        while outcome == CommitOutcome::Stored
+        while outcome != CommitOutcome::Failed
             && let Some((_, at, connection, effect)) =
                 self.journal.waiting.pop_front_if(|(commit, ..)| *commit <= up_to)
         {
@@ -506,8 +605,11 @@ impl Shard {
             let commit = self.tidy(StoreOp::Chunk { chunk, records: Arc::clone(&records) }, effects);
             self.journal.leaving.push((commit, chunk, records));
         }
+        for (_, topic, version) in std::mem::take(&mut self.journal.retaining) {
+            self.retain_again(&topic, version, effects);
+        }
         for (_, durable) in std::mem::take(&mut self.journal.ending) {
-            self.append(self.limits.classes.of_session(None), Record::Ended { session: durable }, effects);
+            self.append(self.limits.durabilities.of_session(None), Record::Ended { session: durable }, effects);
             let commit = self.tidy(StoreOp::Forget(durable), effects);
             self.journal.ending.push((commit, durable));
         }

@@ -1,11 +1,11 @@
 //! What a shard keeps in order to keep its journal short, and the forms that sessions take in it.
 
-use crate::broker::effect::{CommitId, ConnectionId, Effect, SessionRef};
+use crate::broker::effect::{CommitId, ConnectionId, Effect, RetainedVersion, SessionRef};
 use crate::broker::frame::{ChunkId, DurableId, Once};
 use crate::broker::message::Message;
 use crate::broker::record::{KeptStage, KeptWill, Receiver, Record};
 use crate::broker::session::{Queued, Session, Stage};
-use crate::protocol::PacketId;
+use crate::protocol::{PacketId, TopicName};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,10 @@ pub struct Journal {
     pub(super) read_back: Vec<(u32, ChunkId)>,
     /// Chunks that left the memory and are not on disk yet.
     pub(super) leaving: Vec<(CommitId, ChunkId, Arc<Vec<Record>>)>,
+    /// How often reading the next chunk of a session failed.
+    pub(super) unreadable: BTreeMap<DurableId, u32>,
+    /// Changes of what is retained that are not on disk yet.
+    pub(super) retaining: Vec<(CommitId, TopicName, RetainedVersion)>,
     /// Chunks that are not needed and may still be on disk.
     pub(super) dropping: Vec<(CommitId, ChunkId)>,
     /// Checkpoints that are on their way, each with the first change that the session's last one did not have.
@@ -130,6 +134,10 @@ impl Journal {
 
     /// How long a lost frame waits to be tried again when nothing else happens.
     pub(super) const RETRY: Duration = Duration::from_secs(1);
+
+    /// How often a chunk that cannot be read is read again, each time after twice as long: for half a minute, in which a
+    /// disk that was busy or full recovers.
+    pub(super) const RELOADS: u32 = 5;
 }
 
 /// The records that make a session. Messages of the class `memory` are no part of them.

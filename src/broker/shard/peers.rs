@@ -46,7 +46,7 @@ impl Shard {
             PeerFrame::GroupLeft { group, member } => {
                 self.remove_member(&group, MemberAt { shard: peer, session: member }, effects);
             }
-            PeerFrame::GroupDelivery { group, member, message, once, ticket } => {
+            PeerFrame::GroupDelivery { group, member, message, once, ticket, tried } => {
                 let (promise, before) = self.promise_to_peer(peer, ticket);
                 self.journal.once = once;
                 let is_taken = self.deliver_to_member(now, &group, member, &message, effects);
@@ -57,21 +57,23 @@ impl Shard {
                     promise.and_then(|promise| self.promises.close_if_empty(promise));
                     effects.push(Effect::Forward {
                         peer,
-                        frame: PeerFrame::GroupRefused { group, message, once, ticket },
+                        frame: PeerFrame::GroupRefused { group, message, once, ticket, tried },
                     });
                 }
             }
-            PeerFrame::GroupRefused { group, message, once, ticket } => {
+            PeerFrame::GroupRefused { group, message, once, ticket, tried } => {
+                self.is_refused = false;
                 let before = self.promises.last_commit();
                 if let Some(&index) = self.groups_by_key.get(&group) {
                     self.journal.once = once;
-                    self.deliver_to_group(now, index, &message, ticket, effects);
+                    self.deliver_to_group(now, index, &message, ticket, tried, effects);
                     self.journal.once = None;
                 }
                 if let Some(ticket) = ticket.filter(|_| message.durability > Durability::Memory) {
                     self.wait_for_changes(ticket, before);
                 }
-                if let Some(kept) = ticket.and_then(|ticket| self.promises.settle(ticket, CommitOutcome::Stored)) {
+                let outcome = self.outcome_of_routing();
+                if let Some(kept) = ticket.and_then(|ticket| self.promises.settle(ticket, outcome)) {
                     self.promise_kept(now, kept, effects);
                 }
             }
@@ -91,6 +93,7 @@ impl Shard {
 
     /// A promise of this shard for a ticket of another, and what was written down before it.
     fn promise_to_peer(&mut self, peer: ShardId, ticket: Option<Ticket>) -> (Option<Ticket>, CommitId) {
+        self.is_refused = false;
         let promise = ticket.map(|ticket| self.promises.open(Due::Peer(peer, ticket)));
         (promise, self.promises.last_commit())
     }
@@ -122,10 +125,19 @@ impl Shard {
         message: &Message,
         effects: &mut Effects,
     ) {
-        if let Some(ticket) = ticket
-            && self.close_message_promise(promise, before, message).is_none()
-        {
-            settled(peer, ticket, CommitOutcome::Stored, effects);
+        let outcome = self.outcome_of_routing();
+        let Some(ticket) = ticket else { return };
+        match self.close_message_promise(promise, before, message) {
+            Some(promise) => self.promises.spoil(promise, outcome),
+            None => settled(peer, ticket, outcome, effects),
+        }
+    }
+
+    /// Whether a queue refused the message that was routed last.
+    pub(super) fn outcome_of_routing(&mut self) -> CommitOutcome {
+        match std::mem::take(&mut self.is_refused) {
+            true => CommitOutcome::Refused,
+            false => CommitOutcome::Stored,
         }
     }
 

@@ -96,12 +96,17 @@ impl Promises {
         Some(ticket)
     }
 
+    /// A part of it has gone wrong, whatever else happens; nothing else is known to have happened yet.
+    pub fn spoil(&mut self, ticket: Ticket, outcome: CommitOutcome) {
+        if let Some(promise) = self.open.get_mut(&ticket) {
+            promise.outcome = promise.outcome.max(outcome);
+        }
+    }
+
     /// One of its events has happened.
     pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome) -> Option<Kept> {
         let promise = self.open.get_mut(&ticket)?;
-        if outcome == CommitOutcome::Failed {
-            promise.outcome = CommitOutcome::Failed;
-        }
+        promise.outcome = promise.outcome.max(outcome);
         promise.remaining = promise.remaining.saturating_sub(1);
         if promise.remaining > 0 {
             return None;

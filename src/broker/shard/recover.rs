@@ -149,6 +149,12 @@ impl Shard {
                     session.outbound.spill();
                 }
             }
+            Record::Skipped { session } => {
+                let Some(index) = self.touch(session) else { return };
+                if let Some(session) = self.sessions.get_mut(index) {
+                    session.outbound.skip_chunk();
+                }
+            }
             Record::Chunks { session, first, sizes } => {
                 let Some(index) = self.touch(session) else { return };
                 if let Some(session) = self.sessions.get_mut(index) {
@@ -250,6 +256,7 @@ impl Shard {
                 self.add_subscription(index, &subscription.filter, subscription.options, None, effects);
             }
             self.renew_rights(index);
+            self.count_queue(index);
             self.timers.set(gone_since.after(expiry.unwrap_or_default()), Timer::SessionExpiry(at));
             if let Some(delay) = delay {
                 self.timers.set(gone_since.after(delay), Timer::Will(at));

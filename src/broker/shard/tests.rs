@@ -9,6 +9,7 @@ mod sessions;
 mod wills;
 mod qos;
 mod durability;
+mod queues;
 mod subscriptions;
 mod retained;
 mod shards;

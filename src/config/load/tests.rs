@@ -303,7 +303,7 @@ queue_full = "refuse"
     assert_eq!(config.topics, topics);
     assert_eq!(config.listeners[0].durability, Some(Durability::Memory));
     let order = TopicName::try_from("orders/1").unwrap();
-    assert_eq!(config.classes().of(&order, QoS::AtLeastOnce, None).0, Durability::Os);
+    assert_eq!(config.durabilities().of(&order, QoS::AtLeastOnce, None).0, Durability::Os);
 }
 
 /// The block of the example is prose, since the default is that there is none.

@@ -1,21 +1,21 @@
 //! What an acknowledgement promises, by class, and what never goes to the disk.
 
 use super::stage::{Stage, client, puback, publish, pubrec, retain};
-use crate::broker::durability::{Classes, Durability, QueueFull, TopicSettings};
+use crate::broker::durability::{Durabilities, Durability, QueueFull, TopicSettings};
 use crate::broker::effect::CommitOutcome;
 use crate::broker::event::EventKind;
 use crate::broker::limits::Limits;
 use crate::protocol::TopicFilter;
 use std::sync::Arc;
 
-fn classes(general: Durability, topics: &[(&str, Durability)]) -> Limits {
+fn limits(general: Durability, topics: &[(&str, Durability)]) -> Limits {
     let topic = |(filter, durability): &(&str, Durability)| TopicSettings {
         filter: TopicFilter::try_from(*filter).unwrap(),
         durability: Some(*durability),
         queue_full: QueueFull::default(),
     };
-    let classes = Classes::new(general, [], topics.iter().map(topic).collect());
-    Limits { classes: Arc::new(classes), ..Limits::default() }
+    let durabilities = Durabilities::new(general, [], topics.iter().map(topic).collect());
+    Limits { durabilities: Arc::new(durabilities), ..Limits::default() }
 }
 
 /// A publisher on the first shard, and a durable subscriber on the last who is away.
@@ -30,7 +30,7 @@ fn stage_with_absent_subscriber(shards: u16, limits: &Limits, qos: u8) -> Stage 
 #[test]
 fn a_message_of_the_class_memory_does_not_wait_for_the_disk_nor_is_it_written() {
     for shards in [1, 2] {
-        let limits = classes(Durability::Commit, &[("fast/#", Durability::Memory)]);
+        let limits = limits(Durability::Commit, &[("fast/#", Durability::Memory)]);
         let mut stage = stage_with_absent_subscriber(shards, &limits, 1);
         let publisher = stage.connect(client("p"));
         stage.holds_commits = true;
@@ -51,7 +51,7 @@ fn a_message_of_the_class_memory_does_not_wait_for_the_disk_nor_is_it_written() 
 /// Both are kept in one order, though only some of them are written down.
 #[test]
 fn messages_of_all_classes_wait_in_the_order_in_which_they_came() {
-    let limits = classes(Durability::Commit, &[("fast", Durability::Memory)]);
+    let limits = limits(Durability::Commit, &[("fast", Durability::Memory)]);
     let mut stage = stage_with_absent_subscriber(1, &limits, 1);
     let publisher = stage.connect(client("p"));
     for (topic, payload) in [("fast", "1"), ("slow", "2"), ("fast", "3"), ("fast", "4"), ("slow", "5")] {
@@ -64,7 +64,7 @@ fn messages_of_all_classes_wait_in_the_order_in_which_they_came() {
 
 #[test]
 fn a_message_of_the_class_memory_is_no_part_of_what_is_on_disk_whatever_becomes_of_it() {
-    let limits = classes(Durability::Commit, &[("fast", Durability::Memory)]);
+    let limits = limits(Durability::Commit, &[("fast", Durability::Memory)]);
     let mut stage = Stage::new(1, &limits);
     let (publisher, subscriber) = (stage.connect(client("p")), stage.connect(client("s").durable()));
     stage.subscribed(subscriber, "#", 1);
@@ -78,7 +78,7 @@ fn a_message_of_the_class_memory_is_no_part_of_what_is_on_disk_whatever_becomes_
 
 #[test]
 fn the_class_of_a_listener_holds_where_the_topic_says_nothing() {
-    let limits = classes(Durability::Commit, &[("safe", Durability::Commit)]);
+    let limits = limits(Durability::Commit, &[("safe", Durability::Commit)]);
     let mut stage = stage_with_absent_subscriber(1, &limits, 1);
     let publisher = stage.connect(client("p").through(Durability::Memory));
     stage.holds_commits = true;
@@ -87,7 +87,7 @@ fn the_class_of_a_listener_holds_where_the_topic_says_nothing() {
     assert_eq!(stage.hear(publisher), ["puback #1"]);
     stage.commit(CommitOutcome::Stored);
     assert_eq!(stage.hear(publisher), ["puback #2"]);
-    let classes: Vec<_> = stage
+    let durabilities: Vec<_> = stage
         .events()
         .into_iter()
         .filter_map(|event| match event {
@@ -95,40 +95,40 @@ fn the_class_of_a_listener_holds_where_the_topic_says_nothing() {
             _ => None,
         })
         .collect();
-    assert_eq!(classes, [Some(Durability::Memory), None], "said where it is not the general one");
+    assert_eq!(durabilities, [Some(Durability::Memory), None], "said where it is not the general one");
 }
 
 #[test]
 fn what_is_stored_says_what_it_must_survive() {
-    let limits = classes(Durability::Commit, &[("os", Durability::Os), ("memory", Durability::Memory)]);
+    let limits = limits(Durability::Commit, &[("os", Durability::Os), ("memory", Durability::Memory)]);
     let mut stage = stage_with_absent_subscriber(1, &limits, 1);
     let publisher = stage.connect(client("p"));
-    stage.classes.clear();
+    stage.survives.clear();
     stage.send(publisher, publish("os", "a", 1, 1));
     stage.send(publisher, publish("memory", "b", 1, 2));
     stage.send(publisher, retain("memory", "c", 1, 3));
     stage.send(publisher, publish("t", "d", 1, 4));
-    assert_eq!(stage.classes, [Durability::Os, Durability::Os, Durability::Commit]);
+    assert_eq!(stage.survives, [Durability::Os, Durability::Os, Durability::Commit]);
     // The third is the retained message, which is there after a restart in every class.
     assert_eq!(stage.stored, ["retain memory=c v1"]);
-    stage.classes.clear();
+    stage.survives.clear();
     let back = stage.connect(client("s").durable());
-    assert_eq!(stage.classes.iter().max(), Some(&Durability::Commit), "that it is connected");
-    stage.classes.clear();
+    assert_eq!(stage.survives.iter().max(), Some(&Durability::Commit), "that it is connected");
+    stage.survives.clear();
     stage.send(back, puback(1));
-    assert_eq!(stage.classes, [Durability::Os], "that a message has arrived");
+    assert_eq!(stage.survives, [Durability::Os], "that a message has arrived");
 }
 
 /// The identifiers of QoS 2 are shared by all classes.
 #[test]
 fn a_message_of_qos_2_is_written_and_waited_for_in_every_class() {
-    let limits = classes(Durability::Memory, &[]);
+    let limits = limits(Durability::Memory, &[]);
     let mut stage = stage_with_absent_subscriber(1, &limits, 2);
     let publisher = stage.connect(client("p"));
     stage.holds_commits = true;
-    stage.classes.clear();
+    stage.survives.clear();
     stage.send(publisher, publish("t", "a", 2, 1));
-    assert_eq!((stage.hear(publisher), stage.classes.as_slice()), (vec![], &[Durability::Os][..]));
+    assert_eq!((stage.hear(publisher), stage.survives.as_slice()), (vec![], &[Durability::Os][..]));
     stage.commit(CommitOutcome::Stored);
     assert_eq!(stage.hear(publisher), ["pubrec #1"]);
 }
