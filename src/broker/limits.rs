@@ -1,5 +1,8 @@
 //! The bounds of everything a client can make grow.
 
+use super::durability::Durabilities;
+use std::sync::Arc;
+
 /// What one shard allows. Each bound says what happens beyond it; none is infinite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -17,10 +20,14 @@ pub struct Limits {
     pub max_session_expiry: u32,
     /// Sessions in this shard. Beyond: CONNECT is refused with 0x97.
     pub max_sessions: usize,
-    /// Messages queued for one session. Beyond: the newest is dropped.
+    /// Messages queued for one session. Beyond: what [`Durabilities::queue_full`] says.
     pub max_queued_messages: usize,
-    /// Bytes queued for one session. Beyond: the newest is dropped.
+    /// Bytes queued for one session. Beyond: what [`Durabilities::queue_full`] says.
     pub max_queued_bytes: usize,
+    /// Messages queued for all sessions of this shard. Beyond: as for one session.
+    pub max_all_queued_messages: usize,
+    /// Bytes queued for all sessions of this shard. Beyond: as for one session.
+    pub max_all_queued_bytes: usize,
     /// Subscriptions of one session. Beyond: 0x97 in SUBACK.
     pub max_subscriptions: usize,
     /// Retained messages. Beyond: a new topic is refused with 0x97.
@@ -38,6 +45,8 @@ pub struct Limits {
     pub queue_parts: QueueParts,
     /// Whether every routed message becomes an event.
     pub log_publish: bool,
+    /// What acknowledgements promise, and what happens when a queue is full.
+    pub durabilities: Arc<Durabilities>,
 }
 
 /// How long the parts of a queue are that is partly on disk.
@@ -86,6 +95,8 @@ impl Default for Limits {
             max_sessions: 1_000_000,
             max_queued_messages: 1_000_000,
             max_queued_bytes: 1 << 30,
+            max_all_queued_messages: 20_000_000,
+            max_all_queued_bytes: 16 << 30,
             max_subscriptions: 100_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: 1 << 30,
@@ -99,6 +110,7 @@ impl Default for Limits {
                 chunk_bytes: 256 << 10,
             },
             log_publish: true,
+            durabilities: Arc::default(),
         }
     }
 }

@@ -423,7 +423,8 @@ impl Oracle {
                 self.delivery_leaves(shard, *connection, delivery);
             }
             Effect::Close { connection, reason } => self.connection_ends(*connection, *reason, is_rude),
-            Effect::Store { commit, op } => self.store_is_told(shard, *commit, op),
+            Effect::Store { commit, op, .. } => self.store_is_told(shard, *commit, op),
+            Effect::Unstore(commit) => self.nobody_waits_for((shard, *commit)),
             Effect::Load(_) => {}
             Effect::Record(event) => self.event_is_recorded(shard, event),
             Effect::Forward { peer, frame } => {

@@ -354,6 +354,7 @@ impl World {
             principal: key.principal,
             address: Address::Local,
             is_encrypted: true,
+            durability: None,
         }));
     }
 
@@ -621,7 +622,8 @@ impl World {
                 wire.server_closed = true;
                 wire.stage = Stage::Gone;
             }
-            Effect::Store { commit, op } => self.disk.write(shard, commit, op),
+            Effect::Store { commit, op, .. } => self.disk.write(shard, commit, op),
+            Effect::Unstore(commit) => self.disk.unwrite(shard, commit),
             Effect::Forward { peer, frame } => self.network.post(shard, peer.0, frame),
             Effect::Load(chunk) => self.loads.push_back((shard, chunk)),
             Effect::Record(_) => {}

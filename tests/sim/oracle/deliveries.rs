@@ -270,7 +270,8 @@ impl Oracle {
                 // A repetition is not sent to those who have it.
                 let has_it = session.received.contains_key(&number);
                 let wants = subscription.qos > QoS::AtMostOnce && !is_own && !has_it;
-                if knows && wants && self.is_surely_allowed(key, &new.topic) {
+                // Nor to one whose time is over, which may end at any moment.
+                if knows && wants && !self.is_over(key) && self.is_surely_allowed(key, &new.topic) {
                     owed.push(Owed { number, to: Creditor::Session(key.clone()), filter: name.clone() });
                 }
             }

@@ -42,6 +42,9 @@ impl Oracle {
         let published = if let Current::Publish { number, .. } = self.current { Some(number) } else { None };
         let number = number.or(published.filter(|&number| self.messages[number as usize].new.is_empty));
         let Some(number) = number else { return self.kept_expires(version, (shard, commit)) };
+        if matches!(self.current, Current::Other) && self.is_kept_again(number, version, (shard, commit)) {
+            return;
+        }
         let moment = self.moment;
         let known = self.message(number);
         known.commit = Some((shard, commit));
@@ -132,6 +135,12 @@ impl Oracle {
             }
             _ => {}
         }
+    }
+
+    /// All who were owed a message have it, so it need not be on disk. That nothing else is left out shows when a session
+    /// is compared with what a start would make of it.
+    pub(super) fn nobody_waits_for(&mut self, change: (u16, CommitId)) {
+        self.messages.iter_mut().for_each(|known| known.waits.retain(|(_, waits)| *waits != change));
     }
 
     fn message_waits_for(&mut self, number: u64, routed: u64, change: (u16, CommitId)) {

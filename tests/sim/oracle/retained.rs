@@ -16,8 +16,8 @@ pub struct Kept {
     version: RetainedVersion,
     commit: (u16, CommitId),
     outcome: Option<CommitOutcome>,
-    /// The change that took it out because it had expired.
-    taken_out: Option<(u16, CommitId)>,
+    /// The change that writes it again because it was lost, or takes it out because it has expired.
+    changed: Option<(u16, CommitId)>,
     /// The disk knows of it: it has it, or has taken it out.
     is_on_disk: bool,
     /// Shards that do not know it yet.
@@ -48,7 +48,7 @@ impl Oracle {
             version,
             commit,
             outcome: None,
-            taken_out: None,
+            changed: None,
             is_on_disk: false,
             missing,
             settled: (missing == 0).then_some(self.moment),
@@ -62,13 +62,27 @@ impl Oracle {
         self.kept.push(kept);
     }
 
+    /// Whether a message is written again, since the frame before was lost.
+    pub(super) fn is_kept_again(&mut self, number: u64, version: RetainedVersion, commit: (u16, CommitId)) -> bool {
+        let is_it = |kept: &&mut Kept| kept.version == version && kept.number == number && !kept.is_lost;
+        let again = self.kept.iter_mut().rev().find(is_it);
+        again.map(|kept| kept.changed = Some(commit)).is_some()
+    }
+
     /// A shard tells the store that a message has expired.
     pub(super) fn kept_expires(&mut self, version: RetainedVersion, commit: (u16, CommitId)) {
         let now = self.now;
         // After a crash a version may be given again.
-        let kept = self.kept.iter_mut().rev().find(|kept| kept.version == version && !kept.is_lost);
-        match kept.filter(|kept| kept.leaves_nothing(now)) {
-            Some(kept) => kept.taken_out = Some(commit),
+        let at = self.kept.iter().rposition(|kept| kept.version == version && !kept.is_lost);
+        let nothing_is_left = at.is_some_and(|at| {
+            let kept = &self.kept[at];
+            // One whose frame was lost need not be written again if nothing is retained by now.
+            let ends_it =
+                |later: &Kept| later.topic == kept.topic && later.version > kept.version && later.leaves_nothing(now);
+            kept.leaves_nothing(now) || self.kept.iter().any(ends_it)
+        });
+        match at.filter(|_| nothing_is_left) {
+            Some(at) => self.kept[at].changed = Some(commit),
             None => self.violation("a retained message is taken out of the store for no reason"),
         }
     }
@@ -100,9 +114,9 @@ impl Oracle {
             })
             .collect();
         for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
-            let taken_out = kept.taken_out.take_if(|(of, commit)| *of == shard && *commit <= up_to);
+            let changed = kept.changed.take_if(|(of, commit)| *of == shard && *commit <= up_to);
             // Even if it never was on disk, what it had replaced is not there any more.
-            kept.is_on_disk |= taken_out.is_some() && outcome == CommitOutcome::Stored;
+            kept.is_on_disk |= changed.is_some() && outcome == CommitOutcome::Stored;
         }
         if outcome == CommitOutcome::Failed {
             news.into_iter().for_each(|number| self.message(number).commit_failed = true);
@@ -123,7 +137,7 @@ impl Oracle {
             kept.settled.get_or_insert(self.moment);
             kept.is_lost = !kept.is_on_disk;
             kept.outcome = Some(CommitOutcome::Stored);
-            kept.taken_out = None;
+            kept.changed = None;
         }
     }
 
@@ -141,7 +155,7 @@ impl Oracle {
         let mut found = None;
         for (topic, all) in &topics {
             let there = shards[0].get(*topic);
-            let has_failed = all.iter().any(|kept| kept.outcome == Some(CommitOutcome::Failed));
+            let has_failed = all.iter().any(|kept| kept.outcome == Some(CommitOutcome::Failed) && !kept.is_on_disk);
             if there != disk.get(*topic) && !has_failed {
                 found = Some(format!("{topic} is {there:?} in memory and {:?} on disk", disk.get(*topic)));
             }

@@ -123,6 +123,7 @@ impl World {
             principal: Principal::User(UserName::new("root").unwrap()),
             address: Address::Local,
             is_encrypted: true,
+            durability: None,
         };
         let requests = vec![SubscribeRequest::new(text("#"), QoS::AtMostOnce)];
         let packet_id = PacketId::FIRST;
