@@ -4,14 +4,14 @@ use super::core::Shard;
 use super::promises::{Due, Kept};
 use crate::broker::durability::Durability;
 use crate::broker::effect::{
-    CommitId, CommitOutcome, Effect, Effects, GroupKey, PeerFrame, ShardId, Ticket, partition_of_group,
+    CommitId, CommitOutcome, Effect, Effects, GroupKey, PeerFrame, SessionRef, ShardId, Ticket, partition_of_group,
     shard_of_partition,
 };
 use crate::broker::message::Message;
 use crate::broker::routing::{Group, Member, MemberAt};
 use crate::broker::session::Subscription;
 use crate::broker::time::Timestamp;
-use crate::protocol::TopicFilter;
+use crate::protocol::{SharedFilter, TopicFilter};
 
 impl Shard {
     /// Another shard says something.
@@ -55,6 +55,8 @@ impl Shard {
                     self.end_message_promise(peer, ticket, promise, before, &message, effects);
                 } else {
                     promise.and_then(|promise| self.promises.close_if_empty(promise));
+                    // Whoever has left is none of those who are left to be offered it.
+                    let tried = if self.takes_part(&group, member) { tried } else { tried.saturating_sub(1) };
                     effects.push(Effect::Forward {
                         peer,
                         frame: PeerFrame::GroupRefused { group, message, once, ticket, tried },
@@ -89,6 +91,12 @@ impl Shard {
                 }
             }
         }
+    }
+
+    fn takes_part(&self, group: &GroupKey, member: SessionRef) -> bool {
+        let session = self.find(member).and_then(|index| self.sessions.get(index));
+        let name = SharedFilter { share: Some(group.share.clone()), filter: group.filter.clone() }.to_string();
+        session.is_some_and(|session| session.subscriptions.contains_key(&name))
     }
 
     /// A promise of this shard for a ticket of another, and what was written down before it.
