@@ -13,7 +13,7 @@ use crate::server::Broker;
 use crate::store::{Database, StoredUser, UnixMillis};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Run the broker
 #[derive(Debug, Args)]
@@ -73,7 +73,9 @@ impl ServeCommand {
         // Before it starts, so that none ends it half made.
         let signals = Signals::listen()?;
         let broker = Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await?;
-        output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
+        if context.config.tls.server_certificate.is_none() {
+            output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
+        }
         for listener in broker.listeners() {
             output.line(format_args!("listening on {}", listener.url))?;
         }
@@ -94,7 +96,7 @@ impl ServeCommand {
         if let Some(admin) = &admin {
             say_how_to_begin(context, &broker, admin, &tls)?;
         }
-        serve_until_signalled(context, &broker, &console, signals).await?;
+        serve_until_signalled(context, &broker, &console, &tls, signals).await?;
         output.line("stopping: clients are told, everything is committed")?;
         console.close().await;
         broker.stop().await;
@@ -192,18 +194,35 @@ fn this_program() -> String {
     std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "securemq".to_owned())
 }
 
-/// Waits for the signal to stop; on SIGHUP the certificates are read again.
+/// Waits for the signal to stop. On SIGHUP the certificates are read again, and once a day our own is renewed if it ends
+/// soon: a broker may run for longer than its certificate.
 async fn serve_until_signalled(
     context: &Context,
     broker: &Broker,
     console: &Console,
+    tls: &TlsFolder,
     mut signals: Signals,
 ) -> Result<(), CliError> {
-    while signals.next().await.is_reload() {
+    let mut days = tokio::time::interval(DAY);
+    days.tick().await;
+    loop {
+        tokio::select! {
+            told = signals.next() => if !told.is_reload() { return Ok(()) },
+            _ = days.tick() => match prepare(tls, SystemTime::now()) {
+                Ok(prepared) if prepared.server == Made::Found => continue,
+                Ok(prepared) => say_which_certificates_were_made(context, &prepared, tls)?,
+                Err(error) => {
+                    context.output.warning(format_args!("the server certificate cannot be looked after: {error}"));
+                    continue;
+                }
+            },
+        }
         match broker.reload_certificates().and_then(|()| console.reload_certificates()) {
             Ok(()) => context.output.line("the certificate files were read again")?,
             Err(error) => context.output.warning(format_args!("certificates stay as they were: {error}")),
         }
     }
-    Ok(())
 }
+
+/// How often the certificate is looked after; it is renewed thirty of these before it ends.
+const DAY: Duration = Duration::from_secs(24 * 3600);

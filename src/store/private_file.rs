@@ -80,6 +80,19 @@ pub(super) fn put_in_place(from: &Path, to: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Puts a file in its place, whatever is there, and makes sure that it stays there.
+pub(super) fn replace(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::File { action: FileAction::Rename, path: from.to_owned(), source };
+    fs::rename(from, to).map_err(failed)?;
+    sync_folder_of(to)
+}
+
+/// Makes sure that what was written to a file survives a loss of power.
+pub(super) fn sync_file(path: &Path) -> Result<(), StoreError> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|source| StoreError::File { action: FileAction::Write, path: path.to_owned(), source })
+}
+
 /// Removes a file if it is there.
 pub(super) fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
@@ -106,7 +119,7 @@ fn demand_private(path: &Path, file: &File) -> Result<(), StoreError> {
 }
 
 /// A new name in a folder survives a loss of power only when the folder itself is written.
-fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),

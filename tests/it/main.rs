@@ -33,5 +33,6 @@ mod log;
 mod sealed;
 mod stress;
 mod cli_cert;
+mod backup;
 mod admin;
 mod fuzz_corpus;

@@ -98,8 +98,8 @@ impl Settings {
     }
 
     /// On a folder that is there, with data or without.
-    pub fn on(mut self, folder: TempDir) -> Self {
-        self.folder = Some(Arc::new(folder));
+    pub fn on(mut self, folder: impl Into<Arc<TempDir>>) -> Self {
+        self.folder = Some(folder.into());
         self
     }
 
@@ -181,6 +181,11 @@ impl Broker {
     /// The folder of the database, the keys and the certificates.
     pub fn data(&self) -> PathBuf {
         data_folder(self.folder.path())
+    }
+
+    /// The folder of the test, which outlives the broker.
+    pub fn folder(&self) -> Arc<TempDir> {
+        Arc::clone(&self.folder)
     }
 
     /// A folder for files of the test, outside the data of the broker.
