@@ -281,10 +281,13 @@ impl Work {
 
 /// Forgets what is too old or too much, now and then.
 async fn prune(database: Database, settings: JournalSettings, stop: CancellationToken) {
+    let (start, begin) = (UnixMillis::now(), Instant::now());
     loop {
         let age = Duration::from_secs(u64::from(settings.keep_days) * SECONDS_PER_DAY);
         let total_bytes = u64::from(settings.max_size_mb) * 1024 * 1024;
-        let keep = Retention { oldest: UnixMillis::now().before(age), total_bytes };
+        // A wall clock that is set to a wrong year while the broker runs makes nothing old.
+        let now = UnixMillis::now().min(start.after(begin.elapsed()));
+        let keep = Retention { oldest: now.before(age), total_bytes };
         match database.prune_events(keep).await {
             Ok(0) => {}
             Ok(batches) => tracing::debug!(batches, "old events were removed"),

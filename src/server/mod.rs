@@ -25,6 +25,7 @@ mod worker;
 mod handle;
 mod watch;
 mod lock;
+mod heartbeat;
 mod run;
 
 pub use clock::Clock;

@@ -134,8 +134,8 @@ impl Post {
                     frame.is_past_covered = before > CommitId(0);
                 }
                 StoreOp::Retain { message, version } => {
-                    // The core's clock begins anew with every process, so what is stored expires by the wall clock.
-                    let expires = message.expires_at.map(|end| UnixMillis::from_millis(self.clock.wall_of(end)));
+                    // The core's clock goes on from run to run; where nobody sets the wall clock, it shows the same.
+                    let expires = message.expires_at.map(|end| UnixMillis::from_millis(end.as_millis()));
                     let message = (*message).clone();
                     retained.push(store::StoreOp::Retain(RetainedRecord { version, expires, message }));
                 }

@@ -27,6 +27,8 @@ mod lifecycle;
 mod durability;
 mod power_cut;
 mod faults;
+mod time;
+mod backlog;
 mod interop;
 mod journey;
 mod log;
