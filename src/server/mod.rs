@@ -15,6 +15,7 @@ mod mailbox;
 mod outbox;
 mod post;
 mod changes;
+mod alarm;
 mod world;
 mod connection;
 mod guest;

@@ -7,7 +7,7 @@ use crate::audit::JournalHandle;
 use crate::broker::{
     AuditEvent, ChunkId, CommitId, CommitOutcome, Durability, Frame, FrameNumber, Record, ShardId, StoreOp,
 };
-use crate::store::{self, Database, RetainedRecord, UnixMillis, WriterHandle};
+use crate::store::{self, Database, RetainedRecord, UnixMillis, WriterCounters, WriterHandle};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -69,6 +69,11 @@ impl Post {
     /// How long commits take.
     pub fn latencies(&self) -> &Latencies {
         &self.latencies
+    }
+
+    /// What the writer of the store has done.
+    pub fn writer_counters(&self) -> WriterCounters {
+        self.writer.counters()
     }
 
     /// Whether a worker other than this has fallen behind.

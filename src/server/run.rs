@@ -1,5 +1,6 @@
 //! From what the operator wants to a running broker, and back to nothing.
 
+use super::alarm::Alarm;
 use super::clock::Clock;
 use super::error::ServerError;
 use super::front::{Front, FrontDesk, Reception};
@@ -133,6 +134,7 @@ impl Broker {
             Arc::clone(&post),
             stop.clone(),
         ));
+        tokio::spawn(Alarm::default().watch(Arc::clone(&post), stop.clone()));
         tokio::spawn(store_rehashes(database.clone(), rehashes));
         let kind = EventKind::Started { version: version.to_owned() };
         post.record(AuditEvent { who: Who::default(), kind });
