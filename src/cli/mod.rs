@@ -15,6 +15,7 @@ mod serve;
 mod web;
 mod user;
 mod class;
+mod apikey;
 mod acl;
 mod logs;
 mod cert;
