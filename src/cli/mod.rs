@@ -18,6 +18,7 @@ mod web;
 mod user;
 mod class;
 mod promise;
+mod apikey;
 mod acl;
 mod logs;
 mod cert;
