@@ -245,7 +245,8 @@ impl Work {
                 }
                 drop(permit);
             });
-            self.writer.submit(Batch { ops: vec![StoreOp::Events(events)], done });
+            let durability = self.writer.usual_durability();
+            self.writer.submit(Batch { ops: vec![StoreOp::Events(events)], durability, done });
             if self.retry_at.is_some() {
                 // One batch is enough to find out.
                 self.retry_at = None;
@@ -363,7 +364,7 @@ mod tests {
 
     fn published(topic: &str) -> EventKind {
         let topic = Text::try_from(topic).unwrap();
-        EventKind::Published { topic, size: 1, qos: QoS::AtMostOnce, retain: false, delivered: 1 }
+        EventKind::Published { topic, size: 1, qos: QoS::AtMostOnce, retain: false, delivered: 1, durability: None }
     }
 
     fn event(kind: EventKind) -> AuditEvent {

@@ -17,6 +17,8 @@ mod serve;
 mod web;
 mod user;
 mod class;
+mod promise;
+mod apikey;
 mod acl;
 mod logs;
 mod cert;
