@@ -25,6 +25,7 @@ mod log_filter;
 mod logs;
 mod log_histogram;
 mod watcher;
+mod backlog;
 mod log_feed;
 mod clients;
 mod overview;

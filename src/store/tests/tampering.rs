@@ -6,7 +6,7 @@ use crate::broker::{ChunkId, ClassName, DurableId, Frame, FrameNumber, RuleEffec
 use sqlx::{AssertSqlSafe, Connection, Row, query};
 
 /// A store in which every table has at least two rows.
-async fn filled() -> World {
+pub(super) async fn filled() -> World {
     let world = World::new();
     let database = world.create().await;
     for name in ["alice", "bob"] {
