@@ -17,6 +17,7 @@ mod serve;
 mod web;
 mod user;
 mod class;
+mod promise;
 mod apikey;
 mod acl;
 mod logs;

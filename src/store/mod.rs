@@ -45,7 +45,6 @@ pub use api_keys::{ApiKey, ApiScopes};
 pub use backup::{Backup, BackupCheck, BackupFile, BackupReport, Existing, Protection};
 pub use census::TableCount;
 pub use classes::Seat;
-pub use connection::Durability;
 pub use database::Database;
 pub use directory::Directory;
 pub use error::{FileAction, RecordError, RowLabel, SealError, StoreError};

@@ -26,6 +26,7 @@ mod transport;
 mod lifecycle;
 mod durability;
 mod power_cut;
+mod faults;
 mod interop;
 mod journey;
 mod log;
