@@ -27,7 +27,7 @@ const RESUMED: i64 = 64;
 /// Shows events as they are written; with `since` after the one of that number.
 pub async fn watch(mut call: Call) -> Result<HttpResponse, AdminError> {
     let query: LogQuery = call.query()?;
-    let filter = query.filter(&call, Times::None)?;
+    let filter = query.filter(&call, &*call.office.directory().await?, Times::None)?;
     let Resume { since } = call.query()?;
     let since = since.filter(|since| !since.is_empty()).map(|since| since.parse::<i64>()).transpose();
     let since = since.map_err(|_| AdminError::invalid("since", "the number of an event"))?;

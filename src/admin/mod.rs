@@ -15,6 +15,7 @@ mod office;
 mod call;
 mod login;
 mod users;
+mod classes;
 mod import;
 mod rules;
 mod log_filter;

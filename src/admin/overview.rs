@@ -2,6 +2,7 @@
 
 use super::call::{Call, json};
 use super::problem::AdminError;
+use super::scope::Sight;
 use crate::auth::CertificateSummary;
 use crate::server::Step;
 use actix_web::HttpResponse;
@@ -45,7 +46,8 @@ pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
         "rss_bytes": resident_bytes(),
         "uptime_s": report.uptime.as_secs(),
         "workers": report.workers,
-        "attention": attention,
+        // It names users.
+        "attention": if call.sight == Sight::Everybody { attention } else { Vec::new() },
     }))
 }
 

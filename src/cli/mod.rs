@@ -15,6 +15,7 @@ mod serve;
 mod web;
 mod input;
 mod user;
+mod class;
 mod acl;
 mod logs;
 mod cert;
