@@ -1,6 +1,7 @@
 // What is around every page: the rail, the bar above, the keys.
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
 import { logOut, reachable, refreshSession, session } from './api.js';
+import { Confirmation } from './confirm.js';
 import { language, languages, speak, t } from './i18n.js';
 import { recall, remember } from './memory.js';
 import { pageAt, pagesOf, titleKey } from './pages.js';
@@ -60,6 +61,7 @@ export function Shell({ children }) {
       ${children}
     </main>
     <${Said} />
+    <${Confirmation} user=${user} />
     ${menu && html`<${Dialog} title=${t('pages')} kind="sheet" onClose=${() => setMenu(false)}>
       <nav class="menu" aria-label=${t('pages')}><ul>${offered.map(link)}</ul></nav>
       <div class="menu-choices">

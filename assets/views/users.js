@@ -1,6 +1,7 @@
 // The accounts: create, change, import a class, and a password that is shown once.
 import { html, useState } from '../vendor/preact.js';
 import { get, getTagged, patch, post, remove, segment } from '../parts/api.js';
+import { ConnectCode, addressesOf, urlOf, useConnect } from '../parts/connect.js';
 import { day, t, when } from '../parts/i18n.js';
 import { address, setQuery } from '../parts/router.js';
 import { roleName } from '../parts/shell.js';
@@ -80,7 +81,7 @@ function Add({ roles, onClose, done, onPassword }) {
   <//>`;
 }
 
-function PasswordWay({ way, setWay, password, setPassword, none }) {
+export function PasswordWay({ way, setWay, password, setPassword, none }) {
   const options = [['generate', t('password-generate')], ['type', t('password-type')], ...(none ? [['none', t('password-none')]] : [])];
   return html`<div><${Tabs} label=${t('password')} value=${way} options=${options} onValue=${setWay} /></div>
     ${way === 'type' && html`<${Input} label=${t('new-password')} hint=${t('password-hint')} type="password" autocomplete="new-password" required value=${password} onValue=${setPassword} />`}
@@ -88,7 +89,7 @@ function PasswordWay({ way, setWay, password, setPassword, none }) {
     ${way === 'none' && html`<p class="hint">${t('password-none-hint')}</p>`}`;
 }
 
-function Password({ user, onClose, done, onPassword }) {
+export function Password({ user, onClose, done, onPassword }) {
   const [way, setWay] = useState('generate');
   const [password, setPassword] = useState('');
   const submit = async () => {
@@ -134,11 +135,16 @@ function Change({ user, self, roles, onClose, onDelete, done }) {
 
 // The one time that a password is seen.
 export function LoginCard({ users, onClose }) {
+  const connect = useConnect();
+  const how = connect.value;
+  const [best] = how ? addressesOf(how) : [];
   return html`<${Dialog} title=${t('login-card')} onClose=${onClose}>
     <${Notice} kind="warn">${t('login-card-once')}<//>
     ${users.map((user) => html`<div class="login-print" key=${user.name}>
       <h3>${t('login-card-head', { host: location.hostname })}</h3>
       <dl class="facts"><div><dt>${t('user')}</dt><dd>${visible(user.name)}</dd></div><div><dt>${t('password')}</dt><dd>${visible(user.password)}</dd></div></dl>
+      ${best && html`<div class="connect"><dl class="facts small"><div><dt>${t('connect-address')}</dt><dd>${urlOf(best)}</dd></div>
+        ${how.authority && html`<div><dt>${t('connect-fingerprint')}</dt><dd>${visible(how.authority.fingerprint)}</dd></div>`}</dl><${ConnectCode} how=${how} user=${user.name} /></div>`}
       <p class="small">${t('login-card-keep')}</p>
     </div>`)}
     <div class="form-actions">

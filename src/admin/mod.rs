@@ -29,6 +29,7 @@ mod guests;
 mod messages;
 mod retained;
 mod certificates;
+mod connect;
 mod settings;
 mod openapi;
 mod routes;

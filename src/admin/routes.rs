@@ -3,8 +3,8 @@
 use super::call::{Handler, Method, Place, Route};
 use super::scope::Access;
 use super::{
-    certificates, classes, clients, import, log_feed, login, logs, messages, openapi, overview, retained, rules,
-    settings, users,
+    certificates, classes, clients, connect, import, log_feed, login, logs, messages, openapi, overview, retained,
+    rules, settings, users,
 };
 
 macro_rules! routes {
@@ -53,6 +53,7 @@ routes! {
     Post "/users/{name}/password", Teacher, Store, users::set_password, "give an account another password", body ["password", "generate"];
     Get "/roles", Admin, Store, users::roles, "the roles";
     Get "/me", LoggedIn, Store, classes::own, "who one is, and one's classes";
+    Get "/connect", LoggedIn, Store, connect::show, "how a device gets to the broker";
     Get "/classes", LoggedIn, Store, classes::list, "the classes that one teaches or is in";
     Post "/classes", Admin, Store, classes::add, "add a class", body ["name"];
     Get "/classes/{class}", LoggedIn, Store, classes::show, "one class, for its teachers with its members";
