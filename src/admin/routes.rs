@@ -1,15 +1,31 @@
 //! Every address of the API: what it is for, who may use it, and where it is answered. There is no other list.
 
-use super::call::{Handler, Method, Place, Route};
+use super::call::{Handler, Method, Needs, Place, Route};
 use super::scope::Access;
 use super::{
-    certificates, classes, clients, connect, import, log_feed, login, logs, messages, openapi, overview, retained,
-    rules, settings, users,
+    certificates, classes, clients, connect, import, keys, log_feed, login, logs, messages, openapi, overview,
+    retained, rules, second_factor, settings, users,
 };
+
+/// What a route needs if it says nothing of it: reading to look, managing to change.
+macro_rules! needs {
+    (Get) => {
+        Needs::Read
+    };
+    (Socket) => {
+        Needs::Read
+    };
+    ($method:ident) => {
+        Needs::Manage
+    };
+    ($method:ident $needs:ident) => {
+        Needs::$needs
+    };
+}
 
 macro_rules! routes {
     ($($method:ident $path:literal, $access:ident, $place:ident, $handler:path, $summary:literal
-       $(, query [$($query:literal),*])? $(, body [$($body:literal),*])?;)*) => {
+       $(, query [$($query:literal),*])? $(, body [$($body:literal),*])? $(, needs $needs:ident)?;)*) => {
         /// All routes. One with a fixed name comes before one with a name in its place.
         pub const ROUTES: &[Route] = &[$(Route {
             method: Method::$method,
@@ -17,6 +33,7 @@ macro_rules! routes {
             access: Access::$access,
             place: Place::$place,
             handler: Handler(|call| Box::pin($handler(call))),
+            needs: needs!($method $($needs)?),
             summary: $summary,
             query: &[$($($query),*)?],
             body: &[$($($body),*)?],
@@ -25,12 +42,20 @@ macro_rules! routes {
 }
 
 routes! {
-    Post "/login", Anyone, Pages, login::log_in, "log in", body ["user", "password"];
-    Get "/session", LoggedIn, Pages, login::session, "who is logged in here, and the token for changes";
-    Post "/logout", LoggedIn, Pages, login::log_out, "log out here";
-    Get "/sessions", LoggedIn, Pages, login::list, "one's own sessions";
-    Delete "/sessions/{id}", LoggedIn, Pages, login::end, "end one of one's own sessions";
-    Delete "/sessions", LoggedIn, Pages, login::end_all, "log out everywhere";
+    Post "/login", Anyone, Pages, login::log_in, "log in", body ["user", "password", "code"];
+    Get "/session", LoggedIn, Pages, login::session, "who is logged in here, and the token for changes", needs Login;
+    Post "/logout", LoggedIn, Pages, login::log_out, "log out here", needs Login;
+    Get "/sessions", LoggedIn, Pages, login::list, "one's own sessions", needs Login;
+    Delete "/sessions/{id}", LoggedIn, Pages, login::end, "end one of one's own sessions", needs Login;
+    Delete "/sessions", LoggedIn, Pages, login::end_all, "log out everywhere", needs Login;
+    Post "/session/confirm", LoggedIn, Pages, login::confirm, "give the password again, to do what cannot be undone", body ["password"], needs Login;
+    Get "/totp", LoggedIn, Pages, second_factor::show, "whether one has a second factor", needs Login;
+    Post "/totp", LoggedIn, Pages, second_factor::begin, "begin to set a second factor up", body ["password"], needs Login;
+    Post "/totp/confirm", LoggedIn, Pages, second_factor::confirm, "prove that the app has the secret; from now on logins need a code", body ["code"], needs Login;
+    Post "/totp/remove", LoggedIn, Pages, second_factor::remove, "take one's second factor away", body ["password"], needs Login;
+    Get "/keys", LoggedIn, Store, keys::list, "the keys of one's programs; for an administrator all", needs Login;
+    Post "/keys", LoggedIn, Store, keys::add, "make a key for a program of one's own", body ["name", "scopes", "days"], needs Login;
+    Delete "/keys/{id}", LoggedIn, Store, keys::remove, "remove a key", needs Login;
     Get "/overview", Teacher, Broker, overview::show, "how the broker is doing";
     Get "/overview/history", Teacher, Broker, overview::history, "how it was doing lately", query ["range"];
     Get "/clients", LoggedIn, Broker, clients::list, "the clients one may see", query ["search", "state", "class", "cursor", "limit"];
@@ -38,19 +63,20 @@ routes! {
     Post "/clients/{id}/disconnect", Teacher, Broker, clients::disconnect, "end a client's connection";
     Delete "/clients/{id}", Admin, Broker, clients::end, "end a client's connection and session";
     Get "/retained", LoggedIn, Broker, retained::list, "the retained messages one may receive", query ["filter", "cursor", "limit"];
-    Post "/retained/clear", LoggedIn, Broker, retained::clear_branch, "clear a branch, or say how much that is", body ["filter", "preview"];
+    Post "/retained/clear", LoggedIn, Broker, retained::clear_branch, "clear a branch, or say how much that is", body ["filter", "preview"], needs Publish;
     Get "/retained/{topic}", LoggedIn, Broker, retained::show, "one retained message";
-    Put "/retained/{topic}", LoggedIn, Broker, retained::replace, "replace a retained message", body ["payload", "encoding", "qos"];
-    Delete "/retained/{topic}", LoggedIn, Broker, retained::clear, "clear a retained message";
-    Post "/publish", LoggedIn, Broker, messages::publish, "publish under one's own rules", body ["topic", "payload", "encoding", "qos", "retain"];
+    Put "/retained/{topic}", LoggedIn, Broker, retained::replace, "replace a retained message", body ["payload", "encoding", "qos"], needs Publish;
+    Delete "/retained/{topic}", LoggedIn, Broker, retained::clear, "clear a retained message", needs Publish;
+    Post "/publish", LoggedIn, Broker, messages::publish, "publish under one's own rules", body ["topic", "payload", "encoding", "qos", "retain"], needs Publish;
     Socket "/live", LoggedIn, Broker, messages::watch, "messages as they pass, under one's own rules";
     Get "/users", Teacher, Store, users::list, "the accounts one may see", query ["search", "role", "cursor", "limit"];
     Post "/users", Teacher, Store, users::add, "add an account", body ["name", "role", "class", "password", "generate"];
     Post "/users/import", Admin, Store, import::import, "look at a list of accounts, or add it", body ["csv", "preview"];
     Get "/users/{name}", Teacher, Store, users::show, "one account";
     Patch "/users/{name}", Teacher, Store, users::change, "change an account's role, enable or disable it", body ["role", "enabled"];
-    Delete "/users/{name}", Admin, Store, users::remove, "remove an account and its rules";
+    Delete "/users/{name}", Admin, Store, users::remove, "remove an account and its rules", needs Confirmed;
     Post "/users/{name}/password", Teacher, Store, users::set_password, "give an account another password", body ["password", "generate"];
+    Delete "/users/{name}/totp", Admin, Store, second_factor::reset, "take another's second factor away", needs Confirmed;
     Get "/roles", Admin, Store, users::roles, "the roles";
     Get "/me", LoggedIn, Store, classes::own, "who one is, and one's classes";
     Get "/connect", LoggedIn, Store, connect::show, "how a device gets to the broker";
@@ -64,8 +90,8 @@ routes! {
     Post "/classes/{class}/resume", Teacher, Store, classes::resume, "let a paused class go on";
     Get "/rules", Admin, Store, rules::list, "the rules";
     Post "/rules", Admin, Store, rules::add, "add a rule", body ["subject", "topic", "publish", "subscribe", "effect"];
-    Post "/rules/check", LoggedIn, Store, rules::check, "may somebody do something, and why", body ["user", "role", "client_id", "action", "topic"];
-    Post "/rules/preview", Admin, Broker, rules::preview, "whom a change would cut off", body ["add", "remove"];
+    Post "/rules/check", LoggedIn, Store, rules::check, "may somebody do something, and why", body ["user", "role", "client_id", "action", "topic"], needs Read;
+    Post "/rules/preview", Admin, Broker, rules::preview, "whom a change would cut off", body ["add", "remove"], needs Read;
     Delete "/rules/{id}", Admin, Store, rules::remove, "remove a rule";
     Get "/logs", LoggedIn, Store, logs::list, "the events one may see", query ["action", "user", "client", "class", "topic", "failed", "since", "until", "text", "cursor", "limit"];
     Socket "/logs/live", LoggedIn, Store, log_feed::watch, "the events one may see, as they happen", query ["action", "user", "client", "class", "topic", "failed", "text", "since"];

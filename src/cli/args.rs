@@ -1,6 +1,7 @@
 //! The tree of commands.
 
 use super::acl::AclCommand;
+use super::apikey::ApiKeyCommand;
 use super::cert::CertCommand;
 use super::class::ClassCommand;
 use super::config::ConfigCommand;
@@ -40,6 +41,9 @@ pub enum Command {
     Class(ClassCommand),
     /// Add, list, remove and try out the rules of access
     Acl(AclCommand),
+    /// Add, list and remove keys for programs that use the API
+    #[command(name = "apikey")]
+    ApiKey(ApiKeyCommand),
     /// Show what happened: logins, subscriptions, messages, administration
     Logs(LogsCommand),
     /// Make and list certificates: the authority's, the broker's and those of clients
@@ -59,7 +63,13 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
-            Self::Web(_) | Self::User(_) | Self::Class(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
+            Self::Web(_)
+            | Self::User(_)
+            | Self::Class(_)
+            | Self::ApiKey(_)
+            | Self::Acl(_)
+            | Self::Logs(_)
+            | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
             Self::Publish(_) | Self::Subscribe(_) => &[],
         }

@@ -16,6 +16,7 @@ mod web;
 mod input;
 mod user;
 mod class;
+mod apikey;
 mod acl;
 mod logs;
 mod cert;

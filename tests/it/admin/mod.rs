@@ -2,6 +2,7 @@
 
 mod routes;
 mod login;
+mod proofs;
 mod escapes;
 mod changes;
 mod classes;
