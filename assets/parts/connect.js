@@ -8,6 +8,7 @@ import { Asked, Button, Card, Data, Facts, Notice, copy, useAsked } from './ui.j
 import { visible } from './text.js';
 
 const anywhere = ['0.0.0.0', '[::]', ''];
+const loopback = /^(localhost|127\.|\[::1\])/;
 const safest = ['mqtts', 'wss', 'mqtt', 'ws'];
 
 // The addresses as a device writes them: for one that listens everywhere, the name that this page was found under.
@@ -56,6 +57,7 @@ function How({ how, user }) {
     ].filter(Boolean)} />
     <${ConnectCode} how=${how} user=${user} />
   </div>
+  ${addresses.every(({ host }) => loopback.test(host)) && html`<${Notice}>${t('connect-loopback')}<//>`}
   ${plain && html`<${Notice} kind="warn">${t('connect-plain')}<//>`}
   <div class="actions">
     ${how.authority && html`<${Download} name="ca.crt" text=${how.authority.certificate}>${t('connect-ca')}<//>`}

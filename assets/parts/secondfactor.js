@@ -1,6 +1,7 @@
 // The second factor of one's own login: a code of an app after the password, and codes for when the app is lost.
 import { html, useState } from '../vendor/preact.js';
 import { get, post } from './api.js';
+import { CurrentPassword } from './confirm.js';
 import { Download } from './download.js';
 import { t } from './i18n.js';
 import { Qr } from './qr.js';
@@ -25,10 +26,6 @@ export function SecondFactor() {
   <//>`;
 }
 
-function PasswordField({ value, onValue }) {
-  return html`<${Input} label=${t('password')} type="password" name="current" autocomplete="current-password" value=${value} onValue=${onValue} required autofocus />`;
-}
-
 // Password, secret, proof, recovery codes: each step is left for the next only.
 function Begin({ onClose }) {
   const [password, setPassword] = useState('');
@@ -39,7 +36,7 @@ function Begin({ onClose }) {
   if (!secret) {
     return html`<${Dialog} title=${t('totp-begin')} onClose=${onClose}>
       <${Form} submit=${t('go-on')} cancel=${onClose} disabled=${!password} onSubmit=${async () => setSecret(await post('/totp', { password }))}>
-        <p>${t('totp-password')}</p><${PasswordField} value=${password} onValue=${setPassword} />
+        <p>${t('totp-password')}</p><${CurrentPassword} value=${password} onValue=${setPassword} />
       <//><//>`;
   }
   const prove = async () => setRecovery((await post('/totp/confirm', { code: code.replace(/\s/g, '') })).recovery);
@@ -74,7 +71,7 @@ function Remove({ onClose }) {
   };
   return html`<${Dialog} title=${t('totp-remove')} onClose=${onClose}>
     <${Form} submit=${t('totp-remove')} kind="danger" cancel=${onClose} disabled=${!password} onSubmit=${submit}>
-      <p>${t('totp-remove-what')}</p><${PasswordField} value=${password} onValue=${setPassword} />
+      <p>${t('totp-remove-what')}</p><${CurrentPassword} value=${password} onValue=${setPassword} />
     <//>
   <//>`;
 }

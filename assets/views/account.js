@@ -34,7 +34,7 @@ function Sessions() {
   return html`<${Card} title=${t('browser-sessions')} actions=${html`<${Button} icon="logout" onClick=${() => setAsking(true)}>${t('log-out-everywhere')}<//>`}>
     <${Asked} asked=${asked}>${(answer) => html`<${Table} caption=${t('browser-sessions')} rows=${answer.items ?? answer} keyOf=${(one) => one.id} columns=${[
       { key: 'since', name: t('since'), cell: (one) => html`<span title=${when(one.since)}>${ago(one.since)}</span>` },
-      { key: 'address', name: t('address'), cell: (one) => html`<${Data} text=${one.address} />` },
+      { key: 'address', name: t('address'), cell: (one) => html`<span class="nowrap"><${Data} text=${one.address} /></span>` },
       { key: 'agent', name: t('browser'), cell: (one) => html`<${Data} text=${one.browser} limit=${80} />` },
       { key: 'current', name: t('state'), cell: (one) => one.current && html`<${Badge} kind="ok">${t('this-browser')}<//>` },
     ]} actions=${(one) => html`<${Button} icon="logout" onClick=${() => end(one)}>${t('log-out')}<//>`} />`}<//>

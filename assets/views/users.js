@@ -42,10 +42,12 @@ export default function Users({ who, query }) {
           <${Button} kind="quiet" icon="settings" aria-label=${t('change-user', { user: visible(user.name) })} onClick=${() => setOpen({ kind: 'change', user })}>${t('change')}<//>`} />
         <${More} pages=${pages} />`)}<//>
     ${open?.kind === 'add' && html`<${Add} roles=${names} onClose=${() => setOpen(null)} done=${done} onPassword=${(user, password) => setOpen({ kind: 'card', user, password })} />`}
-    ${open?.kind === 'change' && html`<${Change} user=${open.user} self=${open.user.name === who.user} roles=${names} onClose=${() => setOpen(null)} onDelete=${() => setOpen({ kind: 'delete', user: open.user })} done=${done} />`}
+    ${open?.kind === 'change' && html`<${Change} user=${open.user} self=${open.user.name === who.user} roles=${names} onClose=${() => setOpen(null)} onDelete=${() => setOpen({ kind: 'delete', user: open.user })} onReset=${() => setOpen({ kind: 'totp', user: open.user })} done=${done} />`}
     ${open?.kind === 'password' && html`<${Password} user=${open.user} onClose=${() => setOpen(null)} done=${done} onPassword=${(password) => setOpen({ kind: 'card', user: open.user, password })} />`}
     ${open?.kind === 'card' && html`<${LoginCard} users=${[{ name: open.user.name, password: open.password }]} onClose=${() => setOpen(null)} />`}
     ${open?.kind === 'import' && html`<${Import} onClose=${() => setOpen(null)} done=${done} />`}
+    ${open?.kind === 'totp' && html`<${Confirm} title=${t('reset-totp-title', { user: visible(open.user.name) })} verb=${t('reset-totp')} onClose=${() => setOpen(null)}
+      onConfirm=${async () => { await remove(`/users/${segment(open.user.name)}/totp`); done(t('totp-removed')); }}><p>${t('reset-totp-what')}</p><//>`}
     ${open?.kind === 'delete' && html`<${Confirm} title=${t('delete-user-title', { user: visible(open.user.name) })} verb=${t('delete')} typed=${open.user.name} onClose=${() => setOpen(null)}
       onConfirm=${async () => { await remove(`/users/${segment(open.user.name)}`); done(t('user-deleted')); }}><p>${t('delete-user-what')}</p><//>`}
   <//>`;
@@ -107,7 +109,7 @@ export function Password({ user, onClose, done, onPassword }) {
   <//>`;
 }
 
-function Change({ user, self, roles, onClose, onDelete, done }) {
+function Change({ user, self, roles, onClose, onDelete, onReset, done }) {
   const asked = useAsked(() => getTagged(`/users/${segment(user.name)}`), []);
   const [role, setRole] = useState(user.role);
   const [enabled, setEnabled] = useState(user.enabled);
@@ -128,7 +130,7 @@ function Change({ user, self, roles, onClose, onDelete, done }) {
       ${!enabled && user.enabled && html`<p class="hint">${t('disable-what')}</p>`}
       ${user.certificate && html`<p class="hint">${t('certificate')}: <span class="mono">${visible(user.certificate)}</span></p>`}
       <p><a href=${address('log', { user: user.name })}>${t('to-user-log')}</a> · <a href=${address('rules', { subject: `user:${user.name}` })}>${t('to-user-rules')}</a> · <a href=${address('why', { user: user.name })}>${t('to-why')}</a></p>
-      <div><${Button} icon="trash" onClick=${onDelete}>${t('delete')}<//></div>
+      <div class="actions"><${Button} icon="key" onClick=${onReset}>${t('reset-totp')}<//><${Button} icon="trash" onClick=${onDelete}>${t('delete')}<//></div>
     <//>
   <//>`;
 }
