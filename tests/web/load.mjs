@@ -1,11 +1,7 @@
 // Fifty viewers of the live log while 20,000 messages a second pass: what do they cost the broker, and does one of them
 // fall behind without being told? Rounds with and without viewers alternate, so that a busy machine is busy for both.
 //
-//   cargo build --profile perf
-//   scripts/web-test --prepare
-//   SECUREMQ=target/…/perf/securemq node tests/web/load.mjs [viewers] [messages per second] [rounds] [seconds a round]
-//
-// The viewers are WebSockets that read what they are sent, in a process of their own; one of them is a real page in
+// scripts/web-load builds what it needs and runs it. The viewers are WebSockets that read what they are sent, in a process of their own; one of them is a real page in
 // Chromium. All of them share the machine with the broker.
 import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -48,47 +44,36 @@ class Load {
   async begin(port) {
     this.sent = 0;
     this.bytes = 0;
-    this.latencies = [];
     this.publishers = [];
     for (let pair = 0; pair < pairs; pair += 1) {
       const topic = Buffer.from(`load/${pair}`);
       const listener = await client(port, `listener-${pair}`);
       listener.write(packet(0x82, Buffer.from([0, 1]), field(topic), Buffer.from([0])));
       await new Promise((resolve) => listener.once('data', resolve));
-      listener.on('data', (bytes) => this.hear(bytes));
-      this.publishers.push({ socket: await client(port, `publisher-${pair}`), topic });
+      listener.on('data', (bytes) => {
+        this.bytes += bytes.length;
+      });
+      this.publishers.push({ socket: await client(port, `publisher-${pair}`), message: packet(0x30, field(topic), Buffer.alloc(payload)) });
     }
-    this.size = this.message(this.publishers[0].topic).length;
-  }
-
-  message(topic) {
-    const body = Buffer.alloc(payload);
-    body.writeDoubleBE(performance.now());
-    return packet(0x30, field(topic), body);
-  }
-
-  hear(bytes) {
-    this.bytes += bytes.length;
-    // The first whole message of what came tells how old it is; it begins where a message ended.
-    const begin = (this.size - ((this.bytes - bytes.length) % this.size)) % this.size;
-    if (pairs === 1 && begin + this.size <= bytes.length) this.latencies.push(performance.now() - bytes.readDoubleBE(begin + this.size - payload));
+    this.size = this.publishers[0].message.length;
   }
 
   // Publishes at that pace, whatever comes back.
   async run(pace, time) {
     const begin = performance.now();
     let sent = 0;
+    let turn = 0;
     while (performance.now() - begin < time) {
       const due = Math.floor(((performance.now() - begin) * pace) / 1000);
       while (sent < due) {
-        const { socket, topic } = this.publishers[sent % pairs];
+        const { socket, message } = this.publishers[turn++ % pairs];
         const count = Math.min(20, due - sent);
-        const one = this.message(topic);
-        socket.write(Buffer.concat(Array.from({ length: count }, () => one)));
+        socket.write(Buffer.concat(Array.from({ length: count }, () => message)));
         sent += count;
       }
       await new Promise((resolve) => setTimeout(resolve, tick));
     }
+    this.sent += sent;
     return sent;
   }
 
@@ -170,8 +155,9 @@ async function main() {
       const sent = await load.run(perSecond, seconds * 1000);
       const time = (performance.now() - before.at) / 1000;
       const received = load.received - before.received;
+      const late = load.sent - load.received;
       const cpu = processor(broker.process.pid) - before.cpu;
-      const result = { offered: sent / time, delivered: received / time, cpu: (cpu / received) * 1e6 };
+      const result = { offered: sent / time, delivered: received / time, cpu: (cpu / received) * 1e6, late };
       if (audience) {
         const seen = await audience.end();
         result.page = await page.page.locator('.log-foot').textContent();
@@ -183,8 +169,8 @@ async function main() {
       }
       results[kind].push(result);
       console.log(kind.padEnd(8), Object.entries(result).map(([name, value]) => `${name} ${typeof value === 'number' ? value.toFixed(1) : value}`).join(', '));
-      // What is still on its way belongs to nobody.
-      await until(() => load.received >= 0 && new Promise((resolve) => setTimeout(() => resolve(true), 500)));
+      // What is still on its way belongs to no round.
+      await until(() => load.received >= load.sent, 10_000);
     }
     const median = (list) => [...list].sort((one, other) => one - other)[Math.floor(list.length / 2)];
     const rate = (kind) => median(results[kind].map(({ delivered, offered }) => delivered / offered));
