@@ -2,7 +2,7 @@
 import { html, useState } from '../vendor/preact.js';
 import { get, getTagged, patch, post, remove, segment } from '../parts/api.js';
 import { ConnectCode, addressesOf, urlOf, useConnect } from '../parts/connect.js';
-import { day, t, when } from '../parts/i18n.js';
+import { day, has, t, when } from '../parts/i18n.js';
 import { address, setQuery } from '../parts/router.js';
 import { roleName } from '../parts/shell.js';
 import { Asked, Badge, Button, Check, Confirm, Data, Dialog, Empty, Form, Input, More, Notice, Page, Problem, Select, Table, Tabs, copy, say, useAsked, usePages, useRested } from '../parts/ui.js';
@@ -193,7 +193,7 @@ function Import({ onClose, done }) {
           { key: 'line', name: t('line'), number: true, cell: (row) => row.line },
           { key: 'name', name: t('user'), cell: (row) => html`<${Data} text=${row.name} />` },
           { key: 'role', name: t('role'), cell: (row) => (row.role ? roleName(row.role) : '–') },
-          { key: 'state', name: t('state'), cell: (row) => (row.error ? html`<${Badge} kind="danger">${visible(row.error)}<//>` : html`<${Badge} kind="ok">${t('ok')}<//>`) },
+          { key: 'state', name: t('state'), cell: (row) => (row.error ? html`<${Badge} kind="danger">${has(row.code) ? t(row.code) : visible(row.error)}<//>` : html`<${Badge} kind="ok">${t('ok')}<//>`) },
         ]} />`}
     <//>
   <//>`;

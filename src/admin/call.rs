@@ -36,8 +36,10 @@ pub struct Route {
     pub summary: &'static str,
     /// The parameters behind the question mark.
     pub query: &'static [&'static str],
-    /// The fields of the JSON body.
+    /// The fields of the JSON body, each with its shape as `schema.rs` reads it.
     pub body: &'static [&'static str],
+    /// What comes back: a shape, with the status in front unless it is 200; `204` is nothing, `text` no JSON.
+    pub gives: &'static str,
 }
 
 /// What every address of the API begins with.

@@ -69,6 +69,7 @@ const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("GET", "/logs", Who::Student, ""),
     ("SOCKET", "/logs/live", Who::Student, ""),
     ("GET", "/logs/export", Who::Student, ""),
+    ("GET", "/logs/histogram", Who::Student, ""),
     ("GET", "/certificates", Who::Admin, ""),
     ("POST", "/certificates", Who::Admin, r#"{"user":"nobody"}"#),
     ("GET", "/settings", Who::Admin, ""),

@@ -12,6 +12,7 @@ pub mod tls;
 pub mod mosquitto;
 pub mod broker;
 pub mod clients;
+pub mod described;
 pub mod pages;
 
 use std::time::Duration;
