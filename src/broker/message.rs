@@ -1,6 +1,7 @@
 //! The application message: what is published, routed, queued and retained.
 
 use super::access::Principal;
+use super::durability::Durability;
 use super::time::Timestamp;
 use crate::protocol::{ClientId, PublishProperties, QoS, Text, TopicName, UserProperties};
 use bytes::Bytes;
@@ -39,6 +40,8 @@ pub struct Message {
     pub expires_at: Option<Timestamp>,
     /// Who published it.
     pub origin: Origin,
+    /// What its acknowledgement promised. It is not kept on disk: what is read back promises everything.
+    pub durability: Durability,
     /// What else 5.0 sends along unaltered.
     pub properties: MessageProperties,
 }
@@ -83,6 +86,7 @@ impl Message {
             retain: self.retain,
             expires_at: self.expires_at,
             origin: self.origin.clone(),
+            durability: self.durability,
             properties: MessageProperties {
                 payload_is_utf8: properties.payload_is_utf8,
                 content_type: properties.content_type.as_ref().map(Text::compact),

@@ -3,6 +3,7 @@
 //! Pure: no I/O, clock, randomness, threads or logging. Time, seeds and answers come in as arguments.
 
 mod time;
+mod durability;
 mod limits;
 mod address;
 mod reason;
@@ -27,6 +28,7 @@ pub use access::{
 };
 pub use address::Address;
 pub use counters::Counters;
+pub use durability::{DecidedBy, Durabilities, Durability, QueueFull, TopicSettings};
 pub use effect::{
     AliasUse, CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, GroupKey, PARTITIONS, PeerFrame,
     RetainedVersion, SessionRef, ShardId, StoreOp, Ticket, partition_of_session, shard_of_partition,
@@ -38,6 +40,7 @@ pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};
 pub use reason::Reason;
 pub use record::{ClockReading, KeptStage, KeptWill, Receiver, Record, RecordProblem};
+pub use session::Waiting;
 pub use shard::{
     ClientDetail, ClientQuery, ClientView, LiveView, Loss, Presence, RetainedQuery, Shard, ShardReport, WillView,
 };

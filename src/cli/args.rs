@@ -2,12 +2,14 @@
 
 use super::acl::AclCommand;
 use super::apikey::ApiKeyCommand;
+use super::backup::BackupCommand;
 use super::cert::CertCommand;
 use super::class::ClassCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
 use super::logs::LogsCommand;
 use super::publish::PublishCommand;
+use super::restore::RestoreCommand;
 use super::serve::ServeCommand;
 use super::subscribe::SubscribeCommand;
 use super::user::UserCommand;
@@ -48,6 +50,10 @@ pub enum Command {
     Logs(LogsCommand),
     /// Make and list certificates: the authority's, the broker's and those of clients
     Cert(CertCommand),
+    /// Write everything to one sealed file, or check such a file
+    Backup(BackupCommand),
+    /// Put a backup in the place of the data
+    Restore(RestoreCommand),
     /// Publish messages
     #[command(name = "pub", alias = "publish")]
     Publish(PublishCommand),
@@ -71,7 +77,7 @@ impl Command {
             | Self::Logs(_)
             | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
-            Self::Publish(_) | Self::Subscribe(_) => &[],
+            Self::Publish(_) | Self::Subscribe(_) | Self::Backup(_) | Self::Restore(_) => &[],
         }
     }
 }

@@ -14,6 +14,8 @@ mod admitted;
 mod mailbox;
 mod outbox;
 mod post;
+mod changes;
+mod alarm;
 mod world;
 mod connection;
 mod guest;

@@ -95,6 +95,46 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that is no backup.
+    #[error("{} is no backup of securemq; name a file that `securemq backup` wrote", path.display())]
+    NotABackup {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A backup in a format of a later version of the program.
+    #[error("{} is a backup of format {found}, and this securemq knows format {known}; restore it with the newer securemq", path.display())]
+    NewerBackup {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The one that this program knows.
+        known: i64,
+    },
+    /// A passphrase that opens nothing in a backup.
+    #[error("the passphrase does not open {}; try again", path.display())]
+    WrongPassphrase {
+        /// The backup.
+        path: PathBuf,
+    },
+    /// A backup that does not hold what was written.
+    #[error("{} was altered or is damaged, and nothing was changed; restore another backup", path.display())]
+    BackupDamaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is to be restored would be lost among what is there.
+    #[error("{} holds data already, and nothing was changed; name an empty folder with --data-dir, or set its data aside with --force", path.display())]
+    DataExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A path that SQLite cannot be told.
+    #[error("the name {} is not UTF-8; choose another", path.display())]
+    PathNotText {
+        /// The path.
+        path: PathBuf,
+    },
     /// The schema could not be brought up to date.
     #[error("the schema of {} could not be brought up to date: {source}; the backup beside it is as it was before", path.display())]
     Migration {

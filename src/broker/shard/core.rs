@@ -15,7 +15,7 @@ use crate::broker::message::{Message, SessionKey};
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
 use crate::broker::routing::{Group, Retained, Trie};
-use crate::broker::session::{HeldAck, Live, Queued, Session};
+use crate::broker::session::{HeldAck, Live, Queued, Session, Waiting};
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
 use crate::protocol::{Packet, Violation};
@@ -42,6 +42,10 @@ pub struct Shard {
     pub(super) journal: Journal,
     pub(super) timers: Timers,
     pub(super) counters: Counters,
+    /// What waits for all sessions.
+    pub(super) waiting: Waiting,
+    /// Whether a queue had no room for the message that is being routed, and its publisher is to be told.
+    pub(super) is_refused: bool,
     pub(super) matches: Matches,
     /// The last message that was copied out of its read buffer to be queued: its other receivers share the copy.
     pub(super) kept_copy: Option<(Arc<Message>, Arc<Message>)>,
@@ -75,6 +79,8 @@ impl Shard {
             journal: Journal::default(),
             timers: Timers::default(),
             counters: Counters::default(),
+            waiting: Waiting::default(),
+            is_refused: false,
             matches: Matches::default(),
             kept_copy: None,
         }
@@ -119,6 +125,11 @@ impl Shard {
     /// What it did so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What waits for its sessions.
+    pub fn waiting(&self) -> Waiting {
+        self.waiting
     }
 
     /// How many sessions it has, connected or not.
@@ -180,6 +191,8 @@ impl Shard {
                 Timer::Will(at) => self.will_due(now, at, effects),
                 Timer::SessionExpiry(at) => self.session_expiry_due(now, at, effects),
                 Timer::Rewrite => self.rewrite_due(effects),
+                Timer::Drops(at) => self.drops_due(now, at, effects),
+                Timer::Reload(at) => self.reload_due(at, effects),
             }
         }
         self.expire_retained(now, effects);

@@ -159,8 +159,8 @@ impl Shard {
         };
         for session in self.by_key.values().filter_map(|index| self.sessions.get(*index)) {
             report.subscriptions = report.subscriptions.saturating_add(session.subscriptions.len());
-            report.queued = report.queued.saturating_add(session.outbound.queued_len());
         }
+        report.queued = self.waiting.messages;
         report
     }
 
@@ -310,7 +310,7 @@ fn view(session: &Session) -> ClientView {
         expiry: session.expiry,
         subscriptions: session.subscriptions.len(),
         inflight: session.outbound.inflight_len(),
-        queued: session.outbound.queued_len(),
-        queued_bytes: session.outbound.queued_bytes(),
+        queued: session.outbound.waiting().messages,
+        queued_bytes: session.outbound.waiting().bytes,
     }
 }
