@@ -52,6 +52,7 @@ const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("POST", "/users/{name}/password", Who::Teacher, r#"{"generate":true}"#),
     ("GET", "/roles", Who::Admin, ""),
     ("GET", "/me", Who::Student, ""),
+    ("GET", "/connect", Who::Student, ""),
     ("GET", "/classes", Who::Student, ""),
     ("POST", "/classes", Who::Admin, r#"{"name":""}"#),
     ("GET", "/classes/{class}", Who::Student, ""),
