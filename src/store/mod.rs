@@ -35,6 +35,8 @@ mod create;
 mod tables;
 mod census;
 mod backup;
+mod wal;
+mod salvage;
 mod writer;
 
 pub use backup::{Backup, BackupCheck, BackupFile, BackupReport, Existing, Protection};
@@ -52,6 +54,7 @@ pub use queues::ChunkRange;
 pub use retained::{LoadedRetained, RetainedRecord};
 pub use roles::StoredRole;
 pub use rules::NewRule;
+pub use salvage::{Damage, Salvage, SalvagedTable};
 pub use sessions::SessionRow;
 pub use users::{Access, CertificateFingerprint, StoredUser};
 pub use wall_clock::UnixMillis;

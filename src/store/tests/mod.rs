@@ -3,6 +3,7 @@
 mod access;
 mod backup;
 mod crashes;
+mod damage;
 mod files;
 mod frames;
 mod logs;
