@@ -3,6 +3,7 @@
 use super::acl::AclCommand;
 use super::backup::BackupCommand;
 use super::cert::CertCommand;
+use super::class::ClassCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
 use super::logs::LogsCommand;
@@ -37,6 +38,8 @@ pub enum Command {
     Web(WebCommand),
     /// Add, change, list and remove users
     User(UserCommand),
+    /// Add, change, list and remove classes: teachers, students and their topics
+    Class(ClassCommand),
     /// Add, list, remove and try out the rules of access
     Acl(AclCommand),
     /// Show what happened: logins, subscriptions, messages, administration
@@ -62,7 +65,7 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
-            Self::Web(_) | Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
+            Self::Web(_) | Self::User(_) | Self::Class(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
             Self::Publish(_) | Self::Subscribe(_) | Self::Backup(_) | Self::Restore(_) => &[],
         }

@@ -17,6 +17,7 @@ mod console;
 mod serve;
 mod web;
 mod user;
+mod class;
 mod acl;
 mod logs;
 mod cert;

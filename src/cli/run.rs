@@ -44,6 +44,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Serve(command) => command.run(context).await,
         Command::Web(command) => command.run(context).await,
         Command::User(command) => command.run(context).await,
+        Command::Class(command) => command.run(context).await,
         Command::Acl(command) => command.run(context).await,
         Command::Logs(command) => command.run(context).await,
         Command::Cert(command) => command.run(context).await,

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::damage::{OnDamage, mend, record_damage, salvage};
 use super::database::{Opened, open};
 use super::error::CliError;
-use super::output::start_tracing;
+use super::output::{Output, start_tracing};
 use super::signals::Signals;
 use crate::auth::{Made, PasswordCost, Prepared, TlsFolder, generate_password, hash_password, prepare};
 use crate::broker::{RoleName, UserName};
@@ -75,11 +75,7 @@ impl ServeCommand {
         let tls = TlsFolder::of(context.data_dir());
         let prepared = prepare(&tls, SystemTime::now())?;
         say_which_certificates_were_made(context, &prepared, &tls)?;
-        let admin = first_admin(&opened.database).await?;
-        if let Some(FirstAdmin { name, password }) = &admin {
-            let password = password.expose_secret();
-            output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
-        }
+        let admin = first_admin(&opened.database, output).await?;
 
         // Before it starts, so that none ends it half made.
         let signals = Signals::listen()?;
@@ -128,7 +124,10 @@ impl ServeCommand {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The account `admin` with a password of its own, if there is no account yet.
-async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError> {
+///
+/// The password is said before the account is stored: if the power goes in between, the next start makes another one.
+/// The other way round there would be an account whose password nobody has seen.
+async fn first_admin(database: &Database, output: &Output) -> Result<Option<FirstAdmin>, CliError> {
     if !database.users().await?.is_empty() {
         return Ok(None);
     }
@@ -147,6 +146,8 @@ async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError
         created: now,
         changed: now,
     };
+    let shown = password.expose_secret();
+    output.line(format_args!("made the user {name} with the password {shown} - shown only this once"))?;
     database.add_user(&user).await?;
     Ok(Some(FirstAdmin { name, password }))
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with the store: which file or row, why, and what mends it.
 
-use crate::broker::{DurableId, InvalidName, InvalidPattern, RoleName, RuleId, UserName};
+use crate::broker::{ClassName, DurableId, InvalidName, InvalidPattern, RoleName, RuleId, UserName};
 use crate::protocol::{InvalidClientId, InvalidText, InvalidTopic};
 use std::fmt;
 use std::io;
@@ -203,6 +203,31 @@ pub enum StoreError {
     /// No such rule.
     #[error("there is no rule {0}")]
     RuleUnknown(RuleId),
+    /// The class is there already.
+    #[error("there is already a class {0}")]
+    ClassExists(ClassName),
+    /// No such class.
+    #[error("there is no class {0}")]
+    ClassUnknown(ClassName),
+    /// The user does not belong to the class.
+    #[error("user {user} is not in class {class}")]
+    NotInClass {
+        /// Who.
+        user: UserName,
+        /// Where.
+        class: ClassName,
+    },
+    /// More of something than is kept.
+    #[error("there are {most} {what} already, and more are not kept; remove some that are not needed")]
+    TooMany {
+        /// How many are kept.
+        most: usize,
+        /// Of what.
+        what: &'static str,
+    },
+    /// No such key of a program.
+    #[error("there is no key {0}")]
+    ApiKeyUnknown(i64),
     /// A built-in role has a name that is none.
     #[error("a built-in role cannot be made: {0}")]
     BuiltInRole(#[from] InvalidName),

@@ -3,6 +3,8 @@
 //! The damaged file is never written. Rows are read by their numbers; around pages that cannot be read the next number
 //! that can is searched for. A row counts only if its seal opens in its place, so nothing that was altered comes along.
 
+use super::api_keys::LAST_API_KEY;
+use super::classes::{LAST_CLASS, all_classes};
 use super::connection::{Durability, options, read_only_options};
 use super::copy::with_suffix;
 use super::create::add_built_in_roles;
@@ -136,8 +138,10 @@ async fn problems_of(path: &Path, key: &MasterKey, is_log_damaged: bool) -> Resu
     PrivateFile::demand(path)?;
     let mut connection = read_only_options(path).connect().await?;
     let schema = schema_of(&mut connection).await?;
-    if schema.is_none() {
-        return Err(StoreError::NotOurs { path: path.to_owned() });
+    let Some(found) = schema else { return Err(StoreError::NotOurs { path: path.to_owned() }) };
+    let known = migrations().iter().map(|migration| migration.version).max().unwrap_or_default();
+    if found > known {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
     }
     let keys = load_keys(&mut connection, path, key).await?;
     let size = std::fs::metadata(path).map(|about| about.len()).unwrap_or_default();
@@ -161,6 +165,9 @@ async fn problems_of(path: &Path, key: &MasterKey, is_log_damaged: bool) -> Resu
     let _ = all_roles(&mut connection, &keys).await.map_err(&mut note);
     let _ = all_users(&mut connection, &keys).await.map_err(&mut note);
     let _ = all_rules(&mut connection, &keys).await.map_err(&mut note);
+    if schema == Some(known) {
+        let _ = all_classes(&mut connection, &keys).await.map_err(&mut note);
+    }
     connection.close().await?;
     Ok(problems)
 }
@@ -183,15 +190,27 @@ async fn rescue(from: &Path, key: &MasterKey, to: &Path) -> Result<Salvage, Stor
     copy_keys(&mut source, &mut target, &keys).await.map_err(needed)?;
     let mut salvage = Salvage::default();
     let mut lost_rules = Vec::new();
+    let known = migrations().iter().map(|migration| migration.version).max();
+    let is_older = schema_of(&mut source).await.is_ok_and(|found| found < known);
     for table in SEALED_TABLES {
-        let is_there = table.is_in(&mut source).await.unwrap_or(false);
-        let (found, lost) = copy_table(&mut source, &mut target, table, &keys, is_there).await?;
+        if !table.is_in(&mut source).await.unwrap_or(false) {
+            let unknown = !is_older;
+            salvage.tables.push(SalvagedTable { name: table.name, kept: 0, lost: 0, has_unknown_losses: unknown });
+            continue;
+        }
+        let (found, lost) = copy_table(&mut source, &mut target, table, &keys).await?;
         salvage.tables.push(found);
         if table.name == "rules" {
             lost_rules = lost;
         }
     }
-    for (counter, table) in [(LAST_ROLE, "roles"), (LAST_USER, "users"), (LAST_RULE, "rules")] {
+    for (counter, table) in [
+        (LAST_ROLE, "roles"),
+        (LAST_USER, "users"),
+        (LAST_RULE, "rules"),
+        (LAST_CLASS, "classes"),
+        (LAST_API_KEY, "api_keys"),
+    ] {
         let sql =
             format!("UPDATE counters SET value = max(value, (SELECT ifnull(max(id), 0) FROM {table})) WHERE name = ?");
         query(AssertSqlSafe(sql)).bind(counter).execute(&mut target).await?;
@@ -223,7 +242,7 @@ async fn copy_keys(
         query("INSERT INTO data_keys (id, wrapped) VALUES (?, ?)").bind(id).bind(wrapped).execute(&mut *target).await?;
     }
     super::logs::mend_marks(target, keys).await?;
-    for name in [GENERATION, GENERATION_IN_FORCE, LAST_ROLE, LAST_USER, LAST_RULE, RUN] {
+    for name in [GENERATION, GENERATION_IN_FORCE, LAST_ROLE, LAST_USER, LAST_RULE, LAST_CLASS, LAST_API_KEY, RUN] {
         let found: Result<Option<i64>, _> =
             query_scalar("SELECT value FROM counters WHERE name = ?").bind(name).fetch_optional(&mut *source).await;
         // More than was ever counted: a database is changed less than once a second on average.
@@ -239,13 +258,9 @@ async fn copy_table(
     target: &mut SqliteConnection,
     table: &'static SealedTable,
     keys: &Keyring,
-    is_there: bool,
 ) -> Result<(SalvagedTable, Vec<SealedRow>), StoreError> {
-    let mut found = SalvagedTable { name: table.name, kept: 0, lost: 0, has_unknown_losses: !is_there };
+    let mut found = SalvagedTable { name: table.name, kept: 0, lost: 0, has_unknown_losses: false };
     let mut altered = Vec::new();
-    if !is_there {
-        return Ok((found, altered));
-    }
     let names = table.column_names();
     let marks = vec!["?"; table.columns.len() + 1].join(", ");
     let insert = format!("INSERT OR IGNORE INTO {} ({names}) VALUES ({marks})", table.name);

@@ -3,7 +3,7 @@
 use super::error::{SealError, StoreError};
 use super::keys::Keyring;
 use super::seal::{BlindIndex, Place, RowKey};
-use super::{retained, roles, rules, users};
+use super::{classes, retained, roles, rules, users};
 use aws_lc_rs::hmac;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, query_scalar};
@@ -77,6 +77,19 @@ pub(super) const SEALED_TABLES: &[SealedTable] = &[
         key: Key::Number(0),
         index: Some(IndexOf(rules::index_of)),
     },
+    SealedTable {
+        name: "classes",
+        columns: &[Column::Number("id"), Column::Bytes("name_index")],
+        key: Key::Number(0),
+        index: Some(IndexOf(classes::index_of)),
+    },
+    SealedTable {
+        name: "api_keys",
+        columns: &[Column::Number("id"), Column::Bytes("key_index"), Column::Bytes("owner_index")],
+        key: Key::Number(0),
+        index: None,
+    },
+    SealedTable { name: "second_factors", columns: &[Column::Bytes("user_index")], key: Key::Index(0), index: None },
     SealedTable {
         name: "retained",
         columns: &[Column::Bytes("topic_index"), Column::Bytes("version")],

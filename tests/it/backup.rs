@@ -37,7 +37,7 @@ fn printed(command: Command, input: &str) -> (i32, String) {
 
 /// The message is there for the client that was away, and is still retained.
 fn check(folder: &Arc<TempDir>) {
-    let broker = Settings::open().in_folder(Arc::clone(folder)).start();
+    let broker = Settings::open().on(Arc::clone(folder)).start();
     let mut away = broker.connect(&Connect::v5("away").lasting());
     assert_eq!(away.payloads(1), ["good morning"]);
     let mut new = broker.client("new");

@@ -25,6 +25,7 @@ mod workers;
 mod transport;
 mod lifecycle;
 mod durability;
+mod power_cut;
 mod interop;
 mod journey;
 mod log;

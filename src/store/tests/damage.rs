@@ -169,14 +169,14 @@ async fn a_flipped_byte_anywhere_in_the_database_costs_at_most_what_is_said() {
     let (world, whole) = populated().await;
     let bytes = fs::read(Database::path_in(world.folder())).unwrap();
     let mut outcomes = Outcomes::default();
-    for position in (1..bytes.len()).step_by(bytes.len() / 80) {
+    for position in (1..bytes.len()).step_by(bytes.len() / 48) {
         let world = world.copy();
         let mut bytes = bytes.clone();
         bytes[position] ^= 0x55;
         fs::write(Database::path_in(world.folder()), &bytes).unwrap();
         outcomes.check(start(&world).await, &whole, &format!("byte {position}"));
     }
-    assert!(outcomes.lost_and_said > 10 && outcomes.refused < 12, "{outcomes:?}");
+    assert!(outcomes.lost_and_said > 6 && outcomes.refused < 10, "{outcomes:?}");
 }
 
 #[tokio::test]
@@ -184,15 +184,15 @@ async fn a_page_of_nonsense_anywhere_costs_at_most_what_is_said() {
     let (world, whole) = populated().await;
     let bytes = fs::read(Database::path_in(world.folder())).unwrap();
     let mut outcomes = Outcomes::default();
-    for page in 0..bytes.len() / 4096 {
+    for page in (0..bytes.len() / 4096).step_by(2) {
         let world = world.copy();
         let mut bytes = bytes.clone();
-        bytes[page * 4096..(page + 1) * 4096].fill(if page % 2 == 0 { 0 } else { 0xa7 });
+        bytes[page * 4096..(page + 1) * 4096].fill(if page % 4 == 0 { 0 } else { 0xa7 });
         fs::write(Database::path_in(world.folder()), &bytes).unwrap();
         outcomes.check(start(&world).await, &whole, &format!("page {page}"));
     }
     // The pages of the schema and of the keys are few.
-    assert!(outcomes.lost_and_said > 10 && outcomes.refused < 9, "{outcomes:?}");
+    assert!(outcomes.lost_and_said > 6 && outcomes.refused < 7, "{outcomes:?}");
 }
 
 #[tokio::test]
@@ -223,14 +223,14 @@ async fn a_flipped_byte_anywhere_in_the_log_costs_at_most_what_is_said() {
     assert!(sound.used > 60 && sound.lost == 0, "{sound:?}");
     let mut outcomes = Outcomes::default();
     // In the last transactions a torn write, which lost nothing that was promised, looks the same.
-    for position in (1..bytes.len() - 40 * 4120).step_by(bytes.len() / 30) {
+    for position in (1..bytes.len() - 40 * 4120).step_by(bytes.len() / 20) {
         let world = crashed.copy();
         let mut bytes = bytes.clone();
         bytes[position] ^= 0x55;
         fs::write(world.folder().join("securemq.db-wal"), &bytes).unwrap();
         outcomes.check(start(&world).await, &whole, &format!("byte {position} of the log"));
     }
-    assert!(outcomes.lost_and_said > 10, "{outcomes:?}");
+    assert!(outcomes.lost_and_said > 7, "{outcomes:?}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod access;
 mod backup;
+mod classes;
 mod crashes;
 mod damage;
 mod files;
