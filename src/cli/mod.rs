@@ -10,6 +10,7 @@ mod input;
 mod passphrase;
 mod database;
 mod administration;
+mod damage;
 mod config;
 mod signals;
 mod console;

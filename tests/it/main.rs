@@ -36,5 +36,6 @@ mod sealed;
 mod stress;
 mod cli_cert;
 mod backup;
+mod damage;
 mod admin;
 mod fuzz_corpus;
