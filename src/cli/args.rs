@@ -1,6 +1,7 @@
 //! The tree of commands.
 
 use super::acl::AclCommand;
+use super::bench::BenchCommand;
 use super::cert::CertCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
@@ -47,6 +48,8 @@ pub enum Command {
     /// Print messages as they come
     #[command(name = "sub", alias = "subscribe")]
     Subscribe(SubscribeCommand),
+    /// Measure a broker
+    Bench(Box<BenchCommand>),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -58,7 +61,7 @@ impl Command {
             Self::Serve(command) => command.listen(),
             Self::Web(_) | Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
-            Self::Publish(_) | Self::Subscribe(_) => &[],
+            Self::Publish(_) | Self::Subscribe(_) | Self::Bench(_) => &[],
         }
     }
 }
