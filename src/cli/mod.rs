@@ -31,6 +31,7 @@ mod publisher;
 mod publish;
 mod received;
 mod subscribe;
+mod bench;
 mod args;
 mod run;
 

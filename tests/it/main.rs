@@ -16,6 +16,7 @@ mod support;
 mod cli_config;
 mod cli_pubsub;
 mod cli_store;
+mod cli_bench;
 mod v5;
 mod v311;
 mod v31;
