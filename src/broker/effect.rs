@@ -93,9 +93,9 @@ impl Delivery {
         let message = &*self.message;
         let properties = &message.properties;
         let (topic, topic_alias) = match self.alias {
-            AliasUse::None => (message.topic.as_str(), None),
-            AliasUse::Introduce(alias) => (message.topic.as_str(), Some(alias)),
-            AliasUse::Only(alias) => ("", Some(alias)),
+            AliasUse::None => (message.topic.as_bytes(), None),
+            AliasUse::Introduce(alias) => (message.topic.as_bytes(), Some(alias)),
+            AliasUse::Only(alias) => (&[][..], Some(alias)),
         };
         PublishView {
             dup: self.dup,

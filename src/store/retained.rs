@@ -192,7 +192,7 @@ fn decode(bytes: &[u8]) -> Result<RetainedRecord, RecordError> {
     }
     let payload = decoder.bytes()?;
     decoder.finish()?;
-    let message = Message { topic, payload, qos, retain, expires_at: None, origin, properties };
+    let message = Message { topic, payload, qos, retain, expires_at: None, origin, properties: properties.into() };
     Ok(RetainedRecord { version, expires, message })
 }
 

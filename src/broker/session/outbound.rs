@@ -415,8 +415,8 @@ impl Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::message::{MessageProperties, Origin};
-    use crate::protocol::TopicName;
+    use crate::broker::message::Origin;
+    use crate::protocol::{Rare, TopicName};
     use bytes::Bytes;
 
     fn queued(qos: QoS) -> Queued {
@@ -427,7 +427,7 @@ mod tests {
             retain: false,
             expires_at: None,
             origin: Origin::System,
-            properties: MessageProperties::default(),
+            properties: Rare::NOTHING,
         };
         let options =
             SubscriptionOptions { qos, no_local: false, retain_as_published: false, id: None, check_delivery: false };

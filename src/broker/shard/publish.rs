@@ -192,7 +192,7 @@ impl Shard {
         let ack = if live.version.has_properties() {
             session.inbound.unreleased.remove(&packet_id);
             let reason_string = live.wants_reasons.then(|| Text::try_from(reason.words()).ok()).flatten();
-            let properties = PubAckProperties { reason_string, user_properties: Vec::new() };
+            let properties = PubAckProperties { reason_string, user_properties: Vec::new() }.into();
             PubAck { packet_id, reason: reason.code(), properties }
         } else {
             if publish.qos == QoS::ExactlyOnce {
