@@ -42,6 +42,11 @@ struct Shared {
 }
 
 impl JournalHandle {
+    /// Counts events about messages that whoever makes them left out, because more came in a second than are kept.
+    pub fn leave_out(&self, count: u64) {
+        self.shared.leave_out(count);
+    }
+
     /// Records an event at the present moment. Never waits.
     pub fn record(&self, event: AuditEvent) {
         let at = UnixMillis::now();

@@ -3,6 +3,7 @@
 //! Pure: no I/O, clock, randomness, threads or logging. Time, seeds and answers come in as arguments.
 
 mod time;
+mod numbers;
 mod limits;
 mod address;
 mod reason;
@@ -36,6 +37,7 @@ pub use frame::{ChunkId, DurableId, Frame, FrameNumber, Once};
 pub use input::{Connecting, Input};
 pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};
+pub use numbers::NumberHasher;
 pub use reason::Reason;
 pub use record::{ClockReading, KeptStage, KeptWill, Receiver, Record, RecordProblem};
 pub use shard::{

@@ -9,6 +9,7 @@ use crate::broker::address::Address;
 use crate::broker::effect::{CommitId, ConnectionId, Delivery, SessionRef};
 use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::SessionKey;
+use crate::broker::routing::Routes;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
 use crate::protocol::{ProtocolVersion, SharedFilter};
@@ -77,6 +78,8 @@ pub struct Live {
     pub max_packet_size: u32,
     /// Whether it wants reason strings. [v5:MQTT-3.1.2-29]
     pub wants_reasons: bool,
+    /// What is known of the topics that it published to last.
+    pub routes: Routes,
     /// Aliases it introduced.
     pub inbound_aliases: InboundAliases,
     /// Aliases introduced to it.
@@ -110,6 +113,9 @@ impl Live {
     pub fn give_alias(&mut self, delivery: &mut Delivery) {
         /// The property, and a byte more in each of the two lengths that count it.
         const ALIAS: usize = 5;
+        if self.outbound_aliases.is_unwanted() {
+            return;
+        }
         let maximum = usize::try_from(self.max_packet_size).unwrap_or(usize::MAX);
         if delivery.view().encoded_len(self.version).saturating_add(ALIAS) <= maximum {
             delivery.alias = self.outbound_aliases.assign(&delivery.message.topic);

@@ -9,6 +9,7 @@ use crate::broker::frame::Once;
 use crate::broker::message::{Message, MessageProperties, Origin};
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
+use crate::broker::routing::Route;
 use crate::broker::session::{HeldAck, Settled, Stage};
 use crate::broker::time::Timestamp;
 use crate::protocol::{
@@ -33,23 +34,39 @@ impl Shard {
         if let Some(live) = self.live(index) {
             live.received = live.received.saturating_add(1);
         }
-        let Some(session) = self.sessions.get(index) else { return };
-        let verdict = session.rights.verdict(Permission::Publish, &topic);
-        let refusal = match verdict {
-            Verdict::Allowed(_) if publish.retain && self.retained_is_full(&topic, publish.payload.len()) => {
-                Some((Reason::TooManyRetained, None))
-            }
-            Verdict::Allowed(_) if publish.properties.user_properties.len() > self.limits.max_user_properties => {
-                Some((Reason::TooManyUserProperties, None))
-            }
-            Verdict::Allowed(_) => None,
-            Verdict::Denied(rule) => Some((verdict.reason(), Some(rule))),
-            Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => Some((verdict.reason(), None)),
-        };
-        match refusal {
-            Some((reason, rule)) => self.refuse_publish(now, index, &publish, &topic, (reason, rule), effects),
-            None => self.accept_publish(now, index, publish, topic, effects),
+        match self.refusal_of(index, &publish, &topic) {
+            Ok(route) => self.accept_publish(now, index, publish, topic, route, effects),
+            Err((reason, rule)) => self.refuse_publish(now, index, &publish, &topic, (reason, rule), effects),
         }
+    }
+
+    /// Whether a message may be published; if so, with the route of its topic, if that is known.
+    fn refusal_of(
+        &mut self,
+        index: u32,
+        publish: &Publish,
+        topic: &TopicName,
+    ) -> Result<Option<Box<Route>>, (Reason, Option<RuleId>)> {
+        let version = self.trie.version();
+        let route = self.live(index).and_then(|live| live.routes.take(topic, version));
+        if route.is_none()
+            && let Some(session) = self.sessions.get(index)
+        {
+            match session.rights.verdict(Permission::Publish, topic) {
+                Verdict::Allowed(_) => {}
+                verdict @ Verdict::Denied(rule) => return Err((verdict.reason(), Some(rule))),
+                verdict @ (Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser) => {
+                    return Err((verdict.reason(), None));
+                }
+            }
+        }
+        if publish.retain && self.retained_is_full(topic, publish.payload.len()) {
+            return Err((Reason::TooManyRetained, None));
+        }
+        if publish.properties.user_properties.len() > self.limits.max_user_properties {
+            return Err((Reason::TooManyUserProperties, None));
+        }
+        Ok(route)
     }
 
     /// The topic of a message that may come now.
@@ -65,6 +82,11 @@ impl Shard {
             && publish.packet_id.is_some_and(|id| session.inbound.unreleased.contains_key(&id));
         if publish.qos > QoS::AtMostOnce && !is_repeated && session.inbound.unacknowledged() >= usize::from(maximum) {
             return Err(Violation::ReceiveMaximumExceeded(maximum));
+        }
+        if publish.properties.topic_alias.is_none()
+            && let Some(topic) = live.routes.topic(publish.topic.as_bytes())
+        {
+            return Ok(topic.clone());
         }
         live.inbound_aliases.resolve(&publish.topic, publish.properties.topic_alias)
     }
@@ -100,6 +122,7 @@ impl Shard {
         index: u32,
         publish: Publish,
         topic: TopicName,
+        route: Option<Box<Route>>,
         effects: &mut Effects,
     ) {
         let Some(session) = self.sessions.get(index) else { return };
@@ -123,10 +146,14 @@ impl Shard {
             self.journal(index, |session| Record::Taken { session, packet_id }, effects);
         }
         self.journal.once = self.once_of(index, packet_id.filter(|_| qos == QoS::ExactlyOnce));
-        let matched = self.publish_everywhere(now, &message, ticket, effects);
+        let route = route.unwrap_or_else(|| self.find_route(&message));
+        let matched = self.publish_everywhere(now, &message, &route.matches, ticket, effects);
         self.journal.once = None;
+        if let Some(live) = self.live(index) {
+            live.routes.keep(route);
+        }
         let ticket = self.close_promise(ticket, before);
-        if self.limits.log_publish {
+        if self.limits.log_publish && self.log_budget.affords(now, self.limits.max_events_per_second) {
             let topic = message.topic.text().clone();
             let delivered = matched;
             self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);
@@ -134,6 +161,12 @@ impl Shard {
         if let Some(packet_id) = packet_id {
             self.acknowledge(now, index, qos, packet_id, matched, ticket, effects);
         }
+    }
+
+    /// Where the publisher's messages of this topic go, as far as the tree knows now.
+    fn find_route(&self, message: &Message) -> Box<Route> {
+        let (topic, version) = (message.topic.compact(), self.trie.version());
+        Box::new(Route { topic, matches: self.matches_of(message), version })
     }
 
     /// What a QoS 2 message of a durable publisher is known by.
