@@ -208,7 +208,7 @@ pub enum PeerFrame {
     /// A session joins a shared group that this shard keeps, or its connection came or went.
     GroupJoined {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The member, in the sending shard.
         member: SessionRef,
         /// Whether it is connected.
@@ -219,14 +219,14 @@ pub enum PeerFrame {
     /// A session leaves a shared group.
     GroupLeft {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The member, in the sending shard.
         member: SessionRef,
     },
     /// The group chose a member of this shard for a message.
     GroupDelivery {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The member, in the receiving shard.
         member: SessionRef,
         /// The message.
@@ -239,7 +239,7 @@ pub enum PeerFrame {
     /// The member that was chosen takes part no more, which was said before this: the group has to choose another.
     GroupRefused {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The message.
         message: Arc<Message>,
         /// Set if it must not be taken twice.

@@ -38,8 +38,9 @@ pub struct Session {
     pub expiry: Option<Duration>,
     /// Ends the session, or is counted from when its connection ended.
     pub gone_since: Option<Timestamp>,
-    /// Its subscriptions by filter.
-    pub subscriptions: BTreeMap<String, Subscription>,
+    /// Its subscriptions by filter. A node of the map has room for eleven, so they lie outside of it: most clients have
+    /// one.
+    pub subscriptions: BTreeMap<Box<str>, Box<Subscription>>,
     /// What its client sent.
     pub inbound: Inbound,
     /// What its client is sent.

@@ -38,7 +38,7 @@ pub struct Shard {
     pub(super) by_durable: BTreeMap<DurableId, u32>,
     pub(super) trie: Trie,
     pub(super) groups: Arena<Group>,
-    pub(super) groups_by_key: BTreeMap<GroupKey, u32>,
+    pub(super) groups_by_key: BTreeMap<Arc<GroupKey>, u32>,
     pub(super) retained: Retained,
     pub(super) promises: Promises,
     pub(super) journal: Journal,

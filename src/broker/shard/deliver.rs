@@ -128,7 +128,7 @@ impl Shard {
     ) {
         let Some(group) = self.groups.get_mut(group) else { return };
         let Some(member) = group.choose() else { return };
-        let (group, message, session) = (group.key.clone(), Arc::clone(message), member.at.session);
+        let (group, message, session) = (Arc::clone(&group.key), Arc::clone(message), member.at.session);
         if member.at.shard == self.id {
             self.deliver_to_member(now, &group, session, &message, effects);
         } else {
@@ -154,7 +154,7 @@ impl Shard {
         let Some(index) = self.find(member) else { return false };
         let Some(session) = self.sessions.get(index) else { return false };
         let name = SharedFilter { share: Some(group.share.clone()), filter: group.filter.clone() }.to_string();
-        let Some(subscription) = session.subscriptions.get(&name) else { return false };
+        let Some(subscription) = session.subscriptions.get(name.as_str()) else { return false };
         let queued = Queued::live(Arc::clone(message), &Match::new(index, &subscription.options));
         self.deliver(now, index, queued, effects);
         self.write_receivers(message, effects);
