@@ -112,6 +112,14 @@ impl Message {
         }
     }
 
+    /// The message without the read buffer that it arrived in; its topic has memory of its own already, which it shares
+    /// with all messages that came by the same route.
+    #[must_use]
+    pub fn let_go(self) -> Self {
+        let properties = self.properties.map(MessageProperties::compact);
+        Self { payload: Bytes::copy_from_slice(&self.payload), properties, ..self }
+    }
+
     /// Roughly the memory it takes, in bytes: what queues are bounded by.
     pub fn size(&self) -> usize {
         let pairs = self.properties.user_properties.iter().map(|(name, value)| name.len() + value.len());

@@ -411,7 +411,7 @@ impl Shard {
         // Nobody is left to be told with 0x97, so whoever is subscribed gets it and nobody later does.
         message.retain = message.retain && !self.retained_is_full(&message.topic, message.payload.len());
         let message = Arc::new(message);
-        let matches = self.matches_of(&message);
+        let matches = self.matches_of(&message.topic, &message.origin);
         let delivered = self.publish_everywhere(now, &message, &matches, None, effects);
         let (qos, retain) = (message.qos, message.retain);
         self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);

@@ -204,6 +204,13 @@ impl Shard {
     /// disconnected.
     pub(super) fn hold(&mut self, now: Timestamp, index: u32, ack: HeldAck, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
+        if ack.ticket.is_none()
+            && ack.retained.is_empty()
+            && session.inbound.holds_nothing()
+            && let Some(live) = session.live.as_ref().filter(|live| live.is_welcome)
+        {
+            return effects.push(Effect::Send { connection: live.connection, packet: ack.packet });
+        }
         if session.inbound.held_requests() >= Limits::MAX_HELD_ACKS {
             let detail = Some(String::from("too many requests wait for their answer"));
             return self.end_connection(now, index, Reason::QueueFull, detail, effects);

@@ -14,7 +14,7 @@ use crate::broker::record::Record;
 use crate::broker::routing::{Match, Matches};
 use crate::broker::session::{Live, Queued, Session, Stage};
 use crate::broker::time::Timestamp;
-use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode, SharedFilter};
+use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode, SharedFilter, TopicName};
 use std::sync::Arc;
 
 impl Shard {
@@ -53,7 +53,7 @@ impl Shard {
         ticket: Option<Ticket>,
         effects: &mut Effects,
     ) {
-        let matches = self.matches_of(message);
+        let matches = self.matches_of(&message.topic, &message.origin);
         self.deliver_here(now, message, &matches, ticket, effects);
     }
 
@@ -83,11 +83,11 @@ impl Shard {
         }
     }
 
-    /// Who wants a message, found in the tree.
-    pub(super) fn matches_of(&self, message: &Message) -> Matches {
+    /// Who wants the messages of a topic, found in the tree.
+    pub(super) fn matches_of(&self, topic: &TopicName, origin: &Origin) -> Matches {
         let mut matches = Matches::default();
-        let found = &mut |leaf| matches.add(leaf, |index| self.is_from(message, index));
-        self.trie.for_each_match(&message.topic, found);
+        let found = &mut |leaf| matches.add(leaf, |index| self.is_from(origin, index));
+        self.trie.for_each_match(topic, found);
         matches.join();
         matches
     }
@@ -109,9 +109,9 @@ impl Shard {
         }
     }
 
-    /// Whether the message was published by this session. [v5:MQTT-3.8.3-3]
-    pub(super) fn is_from(&self, message: &Message, index: u32) -> bool {
-        match (&message.origin, self.sessions.get(index)) {
+    /// Whether a message was published by this session. [v5:MQTT-3.8.3-3]
+    pub(super) fn is_from(&self, origin: &Origin, index: u32) -> bool {
+        match (origin, self.sessions.get(index)) {
             (Origin::Client(key), Some(session)) => **key == *session.key,
             (Origin::Client(_) | Origin::System, _) => false,
         }

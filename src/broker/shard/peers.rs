@@ -147,7 +147,13 @@ impl Shard {
     }
 
     /// A session of this shard joins a group, or comes and goes as its member. With a ticket, that waits until it holds.
-    pub(super) fn join_group(&mut self, index: u32, group: Arc<GroupKey>, ticket: Option<Ticket>, effects: &mut Effects) {
+    pub(super) fn join_group(
+        &mut self,
+        index: u32,
+        group: Arc<GroupKey>,
+        ticket: Option<Ticket>,
+        effects: &mut Effects,
+    ) {
         let Some(session) = self.sessions.get(index) else { return };
         let (member, online) = (session.at, session.live.is_some());
         let owner = self.owner_of(&group);

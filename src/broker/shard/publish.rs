@@ -126,27 +126,27 @@ impl Shard {
         effects: &mut Effects,
     ) {
         let Some(session) = self.sessions.get(index) else { return };
-        let (at, key) = (session.at, Arc::clone(&session.key));
+        let (at, origin) = (session.at, Origin::Client(Arc::clone(&session.key)));
         let (qos, packet_id, retain) = (publish.qos, publish.packet_id, publish.retain);
         let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
+        let route = route.unwrap_or_else(|| self.find_route(&topic, &origin));
         let message = Message {
-            topic,
+            topic: route.topic.clone(),
             payload: publish.payload,
             qos,
             retain,
             expires_at: expires_at(now, publish.properties.message_expiry_interval),
-            origin: Origin::Client(key),
+            origin,
             properties: MessageProperties::of(publish.properties),
         };
         // What may be kept must not keep the read buffer that it arrived in.
-        let message = Arc::new(if retain || qos > QoS::AtMostOnce { message.compact() } else { message });
+        let message = Arc::new(if retain || qos > QoS::AtMostOnce { message.let_go() } else { message });
         let ticket = (qos > QoS::AtMostOnce).then(|| self.promises.open(Due::Session(at)));
         let before = self.promises.last_commit();
         if let Some(packet_id) = packet_id.filter(|_| qos == QoS::ExactlyOnce) {
             self.journal(index, |session| Record::Taken { session, packet_id }, effects);
         }
         self.journal.once = self.once_of(index, packet_id.filter(|_| qos == QoS::ExactlyOnce));
-        let route = route.unwrap_or_else(|| self.find_route(&message));
         let matched = self.publish_everywhere(now, &message, &route.matches, ticket, effects);
         self.journal.once = None;
         if let Some(live) = self.live(index) {
@@ -164,9 +164,9 @@ impl Shard {
     }
 
     /// Where the publisher's messages of this topic go, as far as the tree knows now.
-    fn find_route(&self, message: &Message) -> Box<Route> {
-        let (topic, version) = (message.topic.compact(), self.trie.version());
-        Box::new(Route { topic, matches: self.matches_of(message), version })
+    fn find_route(&self, topic: &TopicName, origin: &Origin) -> Box<Route> {
+        let matches = self.matches_of(topic, origin);
+        Box::new(Route { topic: topic.compact(), matches, version: self.trie.version() })
     }
 
     /// What a QoS 2 message of a durable publisher is known by.

@@ -125,7 +125,7 @@ impl Shard {
             .saturating_sub(session.outbound.queued_retained())
             .saturating_sub(session.inbound.retained_waiting());
         for kept in self.retained.matching(filter, now) {
-            let is_own = options.no_local && self.is_from(&kept.message, index);
+            let is_own = options.no_local && self.is_from(&kept.message.origin, index);
             if is_own || !sources.may_still_publish(&kept.message) {
                 continue;
             }

@@ -22,6 +22,14 @@ pub struct PubAck {
 }
 
 impl PubAck {
+    /// The length of one that says nothing but success, in bytes.
+    pub const SHORTEST: u32 = 4;
+
+    /// Whether it has nothing to say but its identifier, as nearly all do: those need not be measured to be written.
+    pub fn says_only_success(&self) -> bool {
+        self.reason == ReasonCode::Success && self.properties == Rare::NOTHING
+    }
+
     /// An acknowledgement that says nothing more than its reason.
     pub fn new(packet_id: PacketId, reason: ReasonCode) -> Self {
         Self { packet_id, reason, properties: Rare::NOTHING }
