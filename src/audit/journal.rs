@@ -215,7 +215,8 @@ impl Work {
             }
             drop(permit);
         });
-        self.writer.submit(Batch { ops: vec![StoreOp::Events(events)], done });
+        let durability = self.writer.usual_durability();
+        self.writer.submit(Batch { ops: vec![StoreOp::Events(events)], durability, done });
     }
 }
 
@@ -298,7 +299,7 @@ mod tests {
 
     fn published(topic: &str) -> EventKind {
         let topic = Text::try_from(topic).unwrap();
-        EventKind::Published { topic, size: 1, qos: QoS::AtMostOnce, retain: false, delivered: 1 }
+        EventKind::Published { topic, size: 1, qos: QoS::AtMostOnce, retain: false, delivered: 1, durability: None }
     }
 
     fn event(kind: EventKind) -> AuditEvent {

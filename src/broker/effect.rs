@@ -1,5 +1,6 @@
 //! What the core wants done: sends, writes, records, and frames for other shards.
 
+use super::durability::Durability;
 use super::event::AuditEvent;
 use super::frame::{ChunkId, DurableId, Once};
 use super::message::{Message, SessionKey};
@@ -27,10 +28,12 @@ pub struct Ticket(pub u64);
 pub struct CommitId(pub u64);
 
 /// Whether a change reached the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommitOutcome {
     /// It is safe.
     Stored,
+    /// A queue that it was for is full, and its publisher is to be told. The store never says so.
+    Refused,
     /// It is not; whoever waits for it must be told.
     Failed,
 }
@@ -235,8 +238,11 @@ pub enum PeerFrame {
         once: Option<Once>,
         /// To be settled once the member has taken it.
         ticket: Option<Ticket>,
+        /// How many members it was offered before.
+        tried: u16,
     },
-    /// The member that was chosen takes part no more, which was said before this: the group has to choose another.
+    /// The member that was chosen takes part no more, which was said before this, or lacks the right: the group has to
+    /// choose another.
     GroupRefused {
         /// The group.
         group: Arc<GroupKey>,
@@ -246,6 +252,8 @@ pub enum PeerFrame {
         once: Option<Once>,
         /// What was to be settled; it still waits.
         ticket: Option<Ticket>,
+        /// How many members it was offered.
+        tried: u16,
     },
     /// A message is released: its identifier may mean another from when this is settled.
     Released {
@@ -320,13 +328,18 @@ pub enum Effect {
         /// Why.
         reason: Reason,
     },
-    /// Write this, and say when it is safe.
+    /// Write this with the next frame, and say when it is safe. Changes are numbered without gaps.
     Store {
         /// Comes back in `Input::Committed`.
         commit: CommitId,
+        /// What it must survive; a frame must survive what the strongest change in it must.
+        durability: Durability,
         /// What.
         op: StoreOp,
     },
+    /// Do not write this after all: it was to be stored with the next frame, and nobody needs it any more. A frame of
+    /// which nothing is left is not stored, and what it would have settled is settled.
+    Unstore(CommitId),
     /// Read a part of a queue back; it comes in `Input::ChunkLoaded`.
     Load(ChunkId),
     /// Remember this event.

@@ -1,6 +1,7 @@
 //! The application message: what is published, routed, queued and retained.
 
 use super::access::Principal;
+use super::durability::Durability;
 use super::time::Timestamp;
 use crate::protocol::{Absent, ClientId, PublishProperties, QoS, Rare, Text, TopicName, UserProperties};
 use bytes::Bytes;
@@ -39,6 +40,8 @@ pub struct Message {
     pub expires_at: Option<Timestamp>,
     /// Who published it.
     pub origin: Origin,
+    /// What its acknowledgement promised. It is not kept on disk: what is read back promises everything.
+    pub durability: Durability,
     /// What else 5.0 sends along unaltered.
     pub properties: Rare<MessageProperties>,
 }
@@ -108,6 +111,7 @@ impl Message {
             retain: self.retain,
             expires_at: self.expires_at,
             origin: self.origin.clone(),
+            durability: self.durability,
             properties: self.properties.map(MessageProperties::compact),
         }
     }

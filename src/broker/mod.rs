@@ -4,6 +4,7 @@
 
 mod time;
 mod numbers;
+mod durability;
 mod limits;
 mod address;
 mod reason;
@@ -23,11 +24,12 @@ mod counters;
 mod shard;
 
 pub use access::{
-    InvalidName, InvalidPattern, Permission, Policy, PolicyUser, Principal, Rights, RoleName, Rule, RuleEffect, RuleId,
-    Subject, TopicPattern, UserName, Verdict,
+    ClassName, Course, InvalidName, InvalidPattern, Permission, Policy, PolicyClass, PolicyUser, Principal, Rights,
+    RoleName, Rule, RuleEffect, RuleId, Subject, TopicPattern, UserName, Verdict,
 };
 pub use address::Address;
 pub use counters::Counters;
+pub use durability::{DecidedBy, Durabilities, Durability, QueueFull, TopicSettings};
 pub use effect::{
     AliasUse, CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, GroupKey, PARTITIONS, PeerFrame,
     RetainedVersion, SessionRef, ShardId, StoreOp, Ticket, partition_of_session, shard_of_partition,
@@ -40,6 +42,7 @@ pub use message::{Message, MessageProperties, Origin, SessionKey};
 pub use numbers::NumberHasher;
 pub use reason::Reason;
 pub use record::{ClockReading, KeptStage, KeptWill, Receiver, Record, RecordProblem};
+pub use session::Waiting;
 pub use shard::{
     ClientDetail, ClientQuery, ClientView, LiveView, Loss, Presence, RetainedQuery, Shard, ShardReport, WillView,
 };

@@ -14,6 +14,7 @@ mod admitted;
 mod mailbox;
 mod outbox;
 mod post;
+mod changes;
 mod world;
 mod connection;
 mod guest;

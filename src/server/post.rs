@@ -4,7 +4,9 @@ use super::clock::Clock;
 use super::mailbox::{Mail, Mailbox};
 use super::metrics::Latencies;
 use crate::audit::JournalHandle;
-use crate::broker::{AuditEvent, ChunkId, CommitId, CommitOutcome, Frame, FrameNumber, Record, ShardId, StoreOp};
+use crate::broker::{
+    AuditEvent, ChunkId, CommitId, CommitOutcome, Durability, Frame, FrameNumber, Record, ShardId, StoreOp,
+};
 use crate::store::{self, Database, RetainedRecord, UnixMillis, WriterHandle};
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +30,8 @@ pub struct StoreBatch {
     pub from: ShardId,
     /// What, in order.
     pub changes: Vec<StoreOp>,
+    /// What it must survive.
+    pub durability: Durability,
     /// The last of the changes.
     pub commit: CommitId,
 }
@@ -86,7 +90,7 @@ impl Post {
     /// Has the changes of a frame stored; the shard is told what became of them.
     pub fn store(&self, batch: StoreBatch) {
         let Some(mailbox) = self.mailboxes.get(usize::from(batch.from.0)).map(Arc::clone) else { return };
-        let commit = batch.commit;
+        let (commit, durability) = (batch.commit, batch.durability);
         let op = self.frame_of(batch);
         let (latencies, begin) = (Arc::clone(&self.latencies), Instant::now());
         let done = Box::new(move |result: Result<(), store::StoreFailure>| {
@@ -94,7 +98,7 @@ impl Post {
             let outcome = if result.is_ok() { CommitOutcome::Stored } else { CommitOutcome::Failed };
             mailbox.send(Mail::Committed { commit, outcome });
         });
-        self.writer.submit(store::Batch { ops: vec![op], done });
+        self.writer.submit(store::Batch { ops: vec![op], durability, done });
     }
 
     /// Has a part of a queue read back; the shard is told.

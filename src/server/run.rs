@@ -20,7 +20,7 @@ use crate::auth::{Allowance, AuthSettings, Authenticator, IdentityField, Method,
 use crate::broker::{
     AuditEvent, Effects, EventKind, Input, Limits, Message, Policy, RetainedVersion, Shard, ShardId, Timestamp, Who,
 };
-use crate::config::{Authentication, CertificateUser, Config, Durability, Host, ListenUrl, Listener, Transport};
+use crate::config::{Authentication, CertificateUser, Config, Host, ListenUrl, Listener, Transport};
 use crate::store::{self, Database, Writer};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -92,10 +92,7 @@ impl Broker {
         let listeners = bind_listeners(config, own, &mut tls)?;
         let open = listeners.iter().map(|(url, _)| OpenListener { url: url.clone() }).collect();
         let authenticator = Arc::new(Authenticator::start(&auth_settings(config), accounts(&directory))?);
-        let writer = Writer::start(database.with_durability(match config.store.durability {
-            Durability::Commit => store::Durability::Commit,
-            Durability::Os => store::Durability::Os,
-        }));
+        let writer = Writer::start_with(database.clone(), config.store.durability);
         let journal = Journal::start(database.clone(), writer.handle(), journal_settings(config));
         let shards = worker_count(config);
         let run = database.begin_run().await?;
@@ -280,6 +277,7 @@ fn bind_listeners(
         let reception = Arc::new(Reception {
             acceptor: acceptor(config, listener, own, tls)?,
             method: method(listener.authentication),
+            durability: listener.durability,
         });
         let addresses = listener.url.addresses();
         let mut port = None;
@@ -431,6 +429,8 @@ fn limits_of(config: &Config, shards: u16) -> Limits {
         max_sessions: limits.max_sessions.div_ceil(usize::from(shards)),
         max_queued_messages: limits.max_queued_messages,
         max_queued_bytes: small(limits.max_queued_bytes),
+        max_all_queued_messages: limits.max_all_queued_messages.div_ceil(usize::from(shards)),
+        max_all_queued_bytes: small(limits.max_all_queued_bytes.div_ceil(u64::from(shards))),
         max_subscriptions: limits.max_subscriptions,
         max_retained_messages: limits.max_retained_messages,
         max_retained_bytes: small(limits.max_retained_bytes),
@@ -438,6 +438,7 @@ fn limits_of(config: &Config, shards: u16) -> Limits {
         high_water: limits.outbound_buffer_bytes,
         log_publish: config.log.publish,
         max_events_per_second: config.log.max_events_per_second,
+        durabilities: Arc::new(config.durabilities()),
         ..Limits::default()
     }
 }

@@ -1,12 +1,13 @@
 //! What the tasks of one worker share: its shard, its connections, and the ways to everybody else.
 
+use super::changes::{Changes, Closed};
 use super::clock::Clock;
 use super::mailbox::{Asked, Mail, Question};
 use super::outbox::Outbox;
 use super::post::{Post, StoreBatch};
 use crate::broker::{
     CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, Input, Limits, NumberHasher, PeerFrame, Shard,
-    ShardId, StoreOp, Timestamp,
+    ShardId, Timestamp,
 };
 use crate::protocol::{Packet, ProtocolVersion};
 use bytes::BytesMut;
@@ -31,10 +32,7 @@ pub struct World {
     /// Frames for each shard that were made in this turn.
     frames: RefCell<Vec<Vec<PeerFrame>>>,
     /// Changes that go into the next frame.
-    changes: RefCell<Vec<StoreOp>>,
-    last_change: Cell<CommitId>,
-    /// Bytes of the changes that wait for the frame on its way.
-    waiting_bytes: Cell<usize>,
+    changes: RefCell<Changes>,
     /// Whether a frame is on its way to the disk. What changes meanwhile gathers for the next one, which relies on it.
     is_storing: Cell<bool>,
     post: Arc<Post>,
@@ -84,8 +82,6 @@ impl World {
             effects: RefCell::default(),
             frames: RefCell::new((0..peers).map(|_| Vec::new()).collect()),
             changes: RefCell::default(),
-            last_change: Cell::default(),
-            waiting_bytes: Cell::default(),
             is_storing: Cell::new(false),
             post,
             read_buffer: RefCell::default(),
@@ -177,11 +173,8 @@ impl World {
                     member.outbox.close();
                 }
             }
-            Effect::Store { commit, op } => {
-                self.waiting_bytes.set(self.waiting_bytes.get() + op.size());
-                self.changes.borrow_mut().push(op);
-                self.last_change.set(commit);
-            }
+            Effect::Store { commit, durability, op } => self.changes.borrow_mut().push(commit, durability, op),
+            Effect::Unstore(commit) => self.changes.borrow_mut().remove(commit),
             Effect::Load(chunk) => self.post.load(self.id, chunk),
             Effect::Record(event) => self.post.record(*event),
             Effect::Forward { peer, frame } => {
@@ -244,10 +237,9 @@ impl World {
     pub fn end_turn(&self) {
         if !self.is_storing.get() && !self.changes.borrow().is_empty() {
             self.input(Input::FrameEnds);
-            let changes = std::mem::take(&mut *self.changes.borrow_mut());
+            let Closed { ops, durability, commit } = self.changes.borrow_mut().close();
             self.is_storing.set(true);
-            self.waiting_bytes.set(0);
-            self.post.store(StoreBatch { from: self.id, changes, commit: self.last_change.get() });
+            self.post.store(StoreBatch { from: self.id, changes: ops, durability, commit });
         }
         self.send_frames();
         self.now.set(None);
@@ -273,7 +265,7 @@ impl World {
 
     /// Whether another worker or the disk must catch up before more is taken from clients.
     pub fn is_backlogged(&self) -> bool {
-        self.waiting_bytes.get() > Self::WAITING_FOR_DISK || self.post.is_backlogged(self.id)
+        self.changes.borrow().bytes() > Self::WAITING_FOR_DISK || self.post.is_backlogged(self.id)
     }
 
     /// Does what is due, and says how long it is until there is something to do again.

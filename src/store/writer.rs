@@ -11,7 +11,7 @@ use super::frames::{FrameGroup, Run};
 use super::logs;
 use super::retained::{self, RetainedChange, RetainedRecord, topic_index};
 use super::seal::BlindIndex;
-use crate::broker::{Frame, RetainedVersion};
+use crate::broker::{Durability, Frame, RetainedVersion};
 use crate::protocol::TopicName;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -82,6 +82,8 @@ fn frame_size(frame: &Frame) -> usize {
 pub struct Batch {
     /// The changes, in their order.
     pub ops: Vec<StoreOp>,
+    /// What they must survive. A transaction survives what the strongest batch in it must.
+    pub durability: Durability,
     /// Called once, after the commit or its failure, on the writer's task: it must be quick and must not block.
     pub done: Box<dyn FnOnce(Result<(), StoreFailure>) + Send>,
 }
@@ -138,6 +140,7 @@ pub struct WriterCounters {
 pub struct WriterHandle {
     sender: mpsc::Sender<Batch>,
     shared: Arc<Shared>,
+    usual: Durability,
 }
 
 #[derive(Default)]
@@ -175,8 +178,13 @@ impl WriterHandle {
             // Nobody may wait any more.
             let _ = sender.send(result);
         });
-        self.submit(Batch { ops, done });
+        self.submit(Batch { ops, durability: self.usual, done });
         receiver.await.unwrap_or(Err(StoreFailure::Closed))
+    }
+
+    /// What changes survive of which nothing else is said.
+    pub fn usual_durability(&self) -> Durability {
+        self.usual
     }
 
     /// What the writer has done.
@@ -205,12 +213,17 @@ pub struct Writer {
 impl Writer {
     /// Starts the writer of a database on the current runtime. There is one per broker.
     pub fn start(database: Database) -> Self {
+        Self::start_with(database, Durability::Commit)
+    }
+
+    /// The same; what nothing else is said of survives as much as `usual` says, and at least the end of the process.
+    pub fn start_with(database: Database, usual: Durability) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         let shared = Arc::new(Shared::default());
         let stop = CancellationToken::new();
         let work = Work { database, shared: shared.clone(), graves: Graves::default(), run: None };
         let task = tokio::spawn(work.run(receiver, stop.clone()));
-        Self { handle: WriterHandle { sender, shared }, stop, task }
+        Self { handle: WriterHandle { sender, shared, usual: usual.max(Durability::Os) }, stop, task }
     }
 
     /// Where changes are handed in.
@@ -269,13 +282,14 @@ impl Work {
 
     async fn commit_group(&mut self, group: &mut Vec<Batch>) {
         let size = group.iter().map(Batch::size).sum();
+        let durability = group.iter().map(|batch| batch.durability).max().unwrap_or_default();
         let mut waiters = Vec::with_capacity(group.len());
         let mut ops = Vec::with_capacity(group.len());
         for batch in group.drain(..) {
             ops.extend(batch.ops);
             waiters.push(batch.done);
         }
-        let result = self.commit(&ops).await;
+        let result = self.commit(&ops, durability).await;
         match &result {
             Ok(()) => {
                 self.shared.commits.fetch_add(1, Ordering::Relaxed);
@@ -294,7 +308,7 @@ impl Work {
     }
 
     /// One transaction with few statements in one call, whatever the number of changes.
-    async fn commit(&mut self, ops: &[StoreOp]) -> Result<(), StoreError> {
+    async fn commit(&mut self, ops: &[StoreOp], durability: Durability) -> Result<(), StoreError> {
         let mut group = Group {
             topics: BTreeMap::new(),
             events: Vec::new(),
@@ -306,7 +320,7 @@ impl Work {
         }
         let topics: Vec<_> = group.topics.into_iter().map(|(index, (version, op))| (index, version, op)).collect();
         let run = group.run.as_ref().map(|(_, after)| after.clone());
-        self.write(&topics, &group.events, group.frames, group.run).await?;
+        self.write(&topics, &group.events, group.frames, group.run, durability).await?;
         // What the changes left behind in memory holds only now.
         self.run = run;
         for (index, version, change) in topics {
@@ -367,6 +381,7 @@ impl Work {
         events: &[&[StoredEvent]],
         frames: FrameGroup<'_>,
         run: Option<(Run, Run)>,
+        durability: Durability,
     ) -> Result<(), StoreError> {
         let keys = self.database.keys();
         let mut statements = if events.is_empty() { whole_change() } else { rest_of_change() };
@@ -377,11 +392,11 @@ impl Work {
         }
         if !events.is_empty() {
             // What the log goes on from has to be read within the change.
-            let mut change = self.database.change().await?;
+            let mut change = self.database.change_that_survives(durability).await?;
             logs::append(change.connection(), keys, events).await?;
             change.finish(statements).await
         } else if statements.sql().as_str().len() > nothing {
-            self.database.run(statements).await
+            self.database.run(statements, durability).await
         } else {
             Ok(())
         }

@@ -18,6 +18,7 @@ fn message(expires_at: Option<u64>) -> Arc<Message> {
         retain: true,
         expires_at: expires_at.map(Timestamp::from_millis),
         origin: Origin::Client(Arc::new(key)),
+        durability: crate::broker::Durability::Commit,
         properties: MessageProperties {
             payload_is_utf8: Some(true),
             content_type: Some(text("text/plain")),
@@ -82,6 +83,7 @@ fn one_of_each() -> Vec<Record> {
         Record::Taken { session, packet_id },
         Record::Released { session, packet_id },
         Record::Spilled { session },
+        Record::Skipped { session },
         Record::Chunks { session, first: 300, sizes: vec![(1024, 1 << 40), (1, 1)] },
         Record::Once { session, once },
         Record::Forgotten { session, once },

@@ -160,6 +160,7 @@ mod tests {
             retain: true,
             expires_at: expires_at.map(Timestamp::from_millis),
             origin: Origin::System,
+            durability: crate::broker::Durability::Commit,
             properties: Rare::NOTHING,
         })
     }

@@ -1,11 +1,13 @@
 //! A session and the connection it may have.
 
 use super::aliases::{InboundAliases, OutboundAliases};
+use super::drops::Drops;
 use super::inbound::Inbound;
-use super::outbound::Outbound;
+use super::outbound::{Outbound, Waiting};
 use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
+use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, ConnectionId, Delivery, SessionRef};
 use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::SessionKey;
@@ -26,6 +28,8 @@ pub struct Session {
     pub at: SessionRef,
     /// Its number in the store, if it outlives the broker's process.
     pub durable: Option<DurableId>,
+    /// What the listener of its last connection says about acknowledgements, if it says anything.
+    pub listener: Option<Durability>,
     /// The first change that its checkpoint does not have.
     pub dirty_since: Option<CommitId>,
     /// What its owner may do, as of the policy of the moment.
@@ -49,6 +53,10 @@ pub struct Session {
     pub once: BTreeSet<Once>,
     /// What is published if it vanishes.
     pub will: Option<Will>,
+    /// What waited when it was last counted.
+    pub counted: Waiting,
+    /// What it was not sent, until that is said.
+    pub drops: Drops,
     /// Whether messages in flight and queued must be asked about again because the rights may have changed since.
     pub recheck_queue: bool,
 }

@@ -17,7 +17,7 @@ use crate::broker::numbers::NumberHasher;
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
 use crate::broker::routing::{Group, Retained, Trie};
-use crate::broker::session::{HeldAck, Live, Queued, Session};
+use crate::broker::session::{HeldAck, Live, Queued, Session, Waiting};
 use crate::broker::time::Timestamp;
 use crate::protocol::{Packet, Violation};
 use std::collections::{BTreeMap, HashMap};
@@ -45,6 +45,10 @@ pub struct Shard {
     pub(super) timers: Timers,
     pub(super) counters: Counters,
     pub(super) log_budget: LogBudget,
+    /// What waits for all sessions.
+    pub(super) waiting: Waiting,
+    /// Whether a queue had no room for the message that is being routed, and its publisher is to be told.
+    pub(super) is_refused: bool,
     /// The last message that was copied out of its read buffer to be queued: its other receivers share the copy.
     pub(super) kept_copy: Option<(Arc<Message>, Arc<Message>)>,
 }
@@ -70,6 +74,8 @@ impl Shard {
             timers: Timers::default(),
             counters: Counters::default(),
             log_budget: LogBudget::default(),
+            waiting: Waiting::default(),
+            is_refused: false,
             kept_copy: None,
         }
     }
@@ -118,6 +124,11 @@ impl Shard {
     /// Events that were left out since this was asked last, because more came in a second than are kept.
     pub fn take_left_out(&mut self) -> u64 {
         self.log_budget.take_left_out()
+    }
+
+    /// What waits for its sessions.
+    pub fn waiting(&self) -> Waiting {
+        self.waiting
     }
 
     /// How many sessions it has, connected or not.
@@ -179,6 +190,8 @@ impl Shard {
                 Timer::Will(at) => self.will_due(now, at, effects),
                 Timer::SessionExpiry(at) => self.session_expiry_due(now, at, effects),
                 Timer::Rewrite => self.rewrite_due(effects),
+                Timer::Drops(at) => self.drops_due(now, at, effects),
+                Timer::Reload(at) => self.reload_due(at, effects),
             }
         }
         self.expire_retained(now, effects);

@@ -37,7 +37,8 @@ pub struct Promises {
     open: BTreeMap<Ticket, Promise>,
     /// The last that was opened. Most wait for nothing and are closed at once, so only those that stay go into the map.
     youngest: Option<(Ticket, Promise)>,
-    commits: VecDeque<(CommitId, Ticket)>,
+    /// What waits for a change, in their order; nobody any more if the change need not be stored.
+    commits: VecDeque<(CommitId, Option<Ticket>)>,
     last_ticket: u64,
     last_commit: u64,
 }
@@ -59,10 +60,18 @@ impl Promises {
         }
     }
 
-    /// It waits for everything that is to be stored so far, too.
-    pub fn wait_for_last_commit(&mut self, ticket: Ticket) {
+    /// It waits for a change to be stored, too, which none that was waited for before comes after.
+    pub fn wait_for_commit(&mut self, ticket: Ticket, commit: CommitId) {
         self.wait_for_one(ticket);
-        self.commits.push_back((self.last_commit(), ticket));
+        self.commits.push_back((commit, Some(ticket)));
+    }
+
+    /// A change need not be stored any more: what waited for it, which is one promise at most.
+    pub fn release(&mut self, commit: CommitId) -> Option<Ticket> {
+        let at = self.commits.binary_search_by_key(&commit, |(commit, _)| *commit).ok()?;
+        let ticket = self.commits.get_mut(at)?.1.take();
+        while self.commits.pop_front_if(|(_, ticket)| ticket.is_none()).is_some() {}
+        ticket
     }
 
     /// The last commit that was given out.
@@ -104,12 +113,17 @@ impl Promises {
         }
     }
 
+    /// A part of it has gone wrong, whatever else happens; nothing else is known to have happened yet.
+    pub fn spoil(&mut self, ticket: Ticket, outcome: CommitOutcome) {
+        if let Some(promise) = self.get_mut(ticket) {
+            promise.outcome = promise.outcome.max(outcome);
+        }
+    }
+
     /// One of its events has happened.
     pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome) -> Option<Kept> {
         let promise = self.get_mut(ticket)?;
-        if outcome == CommitOutcome::Failed {
-            promise.outcome = CommitOutcome::Failed;
-        }
+        promise.outcome = promise.outcome.max(outcome);
         promise.remaining = promise.remaining.saturating_sub(1);
         if promise.remaining > 0 {
             return None;
@@ -120,12 +134,12 @@ impl Promises {
 
     /// The next promise that waited for a commit up to this one.
     pub fn next_committed(&mut self, up_to: CommitId) -> Option<Ticket> {
-        let (commit, ticket) = *self.commits.front()?;
-        if commit > up_to {
-            return None;
+        while let Some((_, ticket)) = self.commits.pop_front_if(|(commit, _)| *commit <= up_to) {
+            if ticket.is_some() {
+                return ticket;
+            }
         }
-        self.commits.pop_front();
-        Some(ticket)
+        None
     }
 
     /// How many are open.

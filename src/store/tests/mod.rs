@@ -1,6 +1,8 @@
 //! The store as a whole: what is kept, what two processes see, and what altered files do.
 
 mod access;
+mod backup;
+mod classes;
 mod crashes;
 mod files;
 mod frames;
@@ -98,6 +100,7 @@ fn message(name: &str, payload: &'static [u8]) -> Message {
         retain: true,
         expires_at: None,
         origin: Origin::Client(Arc::new(session_key("alice", "sensor-1"))),
+        durability: crate::broker::Durability::Commit,
         properties: MessageProperties {
             payload_is_utf8: Some(true),
             content_type: Some(text("text/plain")),
@@ -123,6 +126,7 @@ fn event(at: u64, name: &str) -> StoredEvent {
         event: AuditEvent {
             who: Who { user: Some(text("alice")), client_id: Some(text("sensor-1")), address: None },
             kind: EventKind::Published {
+                durability: None,
                 topic: text(name),
                 size: 3,
                 qos: QoS::AtMostOnce,

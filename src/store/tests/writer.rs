@@ -2,13 +2,14 @@
 
 use super::frames::{begin, chunk, frame, journal, of_shard, sessions};
 use super::*;
+use crate::broker::Durability;
 use crate::broker::{DurableId, Frame};
 use sqlx::query;
 use std::sync::Mutex;
 
 fn batch(ops: Vec<StoreOp>, told: &Arc<Mutex<Vec<Result<(), StoreFailure>>>>) -> Batch {
     let told = told.clone();
-    Batch { ops, done: Box::new(move |result| told.lock().unwrap().push(result)) }
+    Batch { ops, durability: Durability::Commit, done: Box::new(move |result| told.lock().unwrap().push(result)) }
 }
 
 #[tokio::test]

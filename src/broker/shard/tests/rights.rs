@@ -261,3 +261,28 @@ fn a_refused_subscription_is_recorded_with_its_rule() {
     };
     assert_eq!(rule.0, 2);
 }
+
+/// The others of the group may, so the message is not lost to it.
+#[test]
+fn a_member_without_the_right_is_passed_over_wherever_it_is() {
+    for (shards, places) in [(1, [0, 0]), (2, [0, 0]), (2, [0, 1]), (2, [1, 0]), (2, [1, 1])] {
+        let mut stage = Stage::new(shards, &Limits::default());
+        let publisher = stage.connect(client("p").user("bob"));
+        let ann = stage.connect(client("a").on(places[0]));
+        let bob = stage.connect(client("b").user("bob").on(places[1]));
+        [ann, bob].iter().for_each(|member| stage.subscribed(*member, "$share/g/t", 1));
+        stage.rules(&["Student allow pub #", "bob allow sub #"]);
+        for number in 1..=4 {
+            stage.send(publisher, publish("t", &number.to_string(), 1, number));
+            let heard: Vec<_> = stage.hear_publishes(bob).into_iter().map(|publish| publish.payload).collect();
+            assert_eq!(heard, [number.to_string()], "{shards} {places:?}");
+            stage.send(bob, super::stage::puback(number));
+        }
+        stage.rules(&["Student allow pub #"]);
+        stage.send(publisher, publish("t", "nobody", 1, 5));
+        assert_eq!((stage.hear(ann), stage.hear(bob)), (vec![], vec![]));
+        let denied: u64 = (0..shards).filter_map(|id| stage.shard(id).counters().dropped.get(&Reason::Denied)).sum();
+        assert_eq!(denied, 1, "each was asked once");
+        assert_eq!(stage.hear(publisher).len(), 5);
+    }
+}
