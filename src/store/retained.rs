@@ -198,7 +198,8 @@ fn decode(bytes: &[u8]) -> Result<RetainedRecord, RecordError> {
     let payload = decoder.bytes()?;
     decoder.finish()?;
     let durability = Durability::Commit;
-    let message = Message { topic, payload, qos, retain, expires_at: None, origin, durability, properties };
+    let message =
+        Message { topic, payload, qos, retain, expires_at: None, origin, durability, properties: properties.into() };
     Ok(RetainedRecord { version, expires, message })
 }
 
