@@ -4,6 +4,7 @@ mod access;
 mod backup;
 mod classes;
 mod crashes;
+mod damage;
 mod files;
 mod frames;
 mod logs;
