@@ -45,6 +45,8 @@ pub struct Limits {
     pub queue_parts: QueueParts,
     /// Whether every routed message becomes an event.
     pub log_publish: bool,
+    /// Such events per second. Beyond: they are only counted.
+    pub max_events_per_second: u32,
     /// What acknowledgements promise, and what happens when a queue is full.
     pub durabilities: Arc<Durabilities>,
 }
@@ -110,6 +112,7 @@ impl Default for Limits {
                 chunk_bytes: 256 << 10,
             },
             log_publish: true,
+            max_events_per_second: 2000,
             durabilities: Arc::default(),
         }
     }
