@@ -1,6 +1,6 @@
 // Begins: learns the words and who is logged in, then shows the page that the address names.
 import { html, render, useEffect, useState } from './vendor/preact.js';
-import { expired, learnRoutes, resumeSession, session } from './parts/api.js';
+import { expired, resumeSession, session } from './parts/api.js';
 import { language, speak, t } from './parts/i18n.js';
 import { pageAt } from './parts/pages.js';
 import { route } from './parts/router.js';
@@ -14,9 +14,6 @@ function App() {
   const [refusal, setRefusal] = useState(null);
   const begin = () => resumeSession().then(() => setRefusal(null), setRefusal);
   useEffect(() => void begin(), []);
-  useEffect(() => {
-    if (who) learnRoutes();
-  }, [who?.user]);
   if (refusal && !who) return html`<main class="alone"><${Problem} refusal=${refusal} again=${begin} /></main>`;
   if (who === undefined) return html`<main class="alone"><${Loading} /></main>`;
   if (who === null) return html`<${Login} expired=${expired.value} />`;
@@ -25,7 +22,7 @@ function App() {
 
 // Views are loaded when they are first needed.
 function View({ who }) {
-  const { parts, query } = route.value;
+  const { parts, query, visit } = route.value;
   const page = pageAt(parts, who.role);
   const [loaded, setLoaded] = useState({});
   useEffect(() => {
@@ -39,8 +36,7 @@ function View({ who }) {
   if (!page) return html`<${Page} title=${t('not-found')}><${Empty} icon="search" title=${t('not-found-title')}><a href="#/">${t('to-home')}</a><//><//>`;
   if (loaded.page !== page) return html`<${Loading} />`;
   if (loaded.failed) return html`<${Problem} refusal=${{ status: 0, code: 'unreachable' }} again=${() => location.reload()} />`;
-  // A page of one thing begins anew for another.
-  return html`<${loaded.view} who=${who} parts=${parts.slice(1)} query=${query} colours=${colours()} key=${parts.join('/')} />`;
+  return html`<${loaded.view} who=${who} parts=${parts.slice(1)} query=${query} colours=${colours()} key=${visit} />`;
 }
 
 await speak(language.value);

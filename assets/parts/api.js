@@ -125,19 +125,3 @@ export async function logOut() {
     expired.value = false;
   }
 }
-
-// Which of the routes this broker serves: pages of others are not offered.
-export const routes = signal(null);
-
-export async function learnRoutes() {
-  try {
-    const paths = Object.keys((await get('/openapi.json')).paths ?? {});
-    routes.value = new Set(paths.map((path) => path.replace(/^\/api\/v1/, '')));
-  } catch {
-    routes.value = null;
-  }
-}
-
-export function serves(path) {
-  return routes.value === null || routes.value.has(path);
-}

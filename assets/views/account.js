@@ -1,6 +1,6 @@
 // One's own sessions in browsers, and the way out.
 import { html, useState } from '../vendor/preact.js';
-import { get, logOut, remove, segment, serves, refreshSession } from '../parts/api.js';
+import { get, logOut, remove, segment, refreshSession } from '../parts/api.js';
 import { ago, t, when } from '../parts/i18n.js';
 import { roleName } from '../parts/shell.js';
 import { Asked, Badge, Button, Card, Confirm, Data, Facts, Page, Table, say, useAsked } from '../parts/ui.js';
@@ -14,7 +14,7 @@ export default function Account({ who }) {
       [t('session-until'), when(who.absolute_until)],
       [t('encryption'), who.encrypted ? html`<${Badge} kind="ok">${t('encrypted')}<//>` : html`<${Badge} kind="warn">${t('not-encrypted')}<//>`],
     ]} /><//>
-    ${serves('/sessions') && html`<${Sessions} />`}
+    <${Sessions} />
   <//>`;
 }
 

@@ -1,6 +1,6 @@
 // How the broker is: numbers, the last hours, and what needs somebody.
 import { html, useState } from '../vendor/preact.js';
-import { get, serves } from '../parts/api.js';
+import { get } from '../parts/api.js';
 import { Chart } from '../parts/chart.js';
 import { duration, has, milliseconds, number, rate, reasonInWords, size, t } from '../parts/i18n.js';
 import { setQuery } from '../parts/router.js';
@@ -10,8 +10,8 @@ import { visible } from '../parts/text.js';
 const ranges = ['15m', '1h', '24h'];
 
 export default function Overview({ query, colours }) {
-  return html`<${Page} title=${t('page-overview')} actions=${serves('/overview/history') && html`<${Range} query=${query} />`}>
-    <${Numbers} between=${serves('/overview/history') && html`<${History} range=${rangeOf(query)} colours=${colours} />`} />
+  return html`<${Page} title=${t('page-overview')} actions=${html`<${Range} query=${query} />`}>
+    <${Numbers} between=${html`<${History} range=${rangeOf(query)} colours=${colours} />`} />
   <//>`;
 }
 
@@ -75,7 +75,7 @@ function Attention({ items }) {
   if (!items.length) return html`<p><${Badge} kind="ok">${t('all-well')}<//></p>`;
   return html`<${Card} title=${t('attention')}><ul class="attention">${items.map((item) => html`<li key=${item.code + item.text}>
     <${Badge} kind=${kinds[item.level] ?? 'warn'}>${t(`level-${kinds[item.level] ?? 'warn'}`)}<//>
-    <span>${has(`attention-${item.code}`) ? t(`attention-${item.code}`, { text: visible(item.text) }) : visible(item.text)}</span></li>`)}</ul><//>`;
+    <span>${has(`attention-${item.code}`) ? t(`attention-${item.code}`, { name: visible(item.name ?? ''), count: item.days_left ?? 0 }) : visible(item.text)}</span></li>`)}</ul><//>`;
 }
 
 function History({ range, colours }) {

@@ -1,6 +1,6 @@
 // The accounts: create, change, import a class, and a password that is shown once.
 import { html, useState } from '../vendor/preact.js';
-import { get, getTagged, patch, post, remove, segment, serves } from '../parts/api.js';
+import { get, getTagged, patch, post, remove, segment } from '../parts/api.js';
 import { day, t, when } from '../parts/i18n.js';
 import { address, setQuery } from '../parts/router.js';
 import { roleName } from '../parts/shell.js';
@@ -21,7 +21,7 @@ export default function Users({ who, query }) {
   };
   const shown = pages.items;
   return html`<${Page} title=${t('page-users')} actions=${html`
-      ${serves('/users/import') && html`<${Button} icon="upload" onClick=${() => setOpen({ kind: 'import' })}>${t('import')}<//>`}
+      <${Button} icon="upload" onClick=${() => setOpen({ kind: 'import' })}>${t('import')}<//>
       <${Button} icon="plus" kind="primary" onClick=${() => setOpen({ kind: 'add' })}>${t('add-user')}<//>`}>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <${Input} label=${t('search-users')} type="search" value=${query.search ?? ''} onValue=${(value) => setQuery({ search: value })} data-search />

@@ -92,7 +92,8 @@ async fn answer(
         Method::Socket => Body::Stream(payload),
         Method::Get | Method::Post | Method::Put | Method::Patch | Method::Delete => Body::Whole(whole(payload).await?),
     };
-    let call = Call { office, scope, door, login, address, request, body, routes: ROUTES };
+    let sight = office.sight_of(&scope).await?;
+    let call = Call { office, scope, sight, door, login, address, request, body, routes: ROUTES };
     if route.place == Place::Broker {
         let office = Arc::clone(&call.office);
         if let Live::There(socket) = &office.live {

@@ -3,7 +3,7 @@
 use super::guard::Door;
 use super::office::{Live, Office};
 use super::problem::AdminError;
-use super::scope::{Access, Scope};
+use super::scope::{Access, Scope, Sight};
 use super::sessions::{Use, WebSession};
 use crate::broker::{Address, Who};
 use crate::protocol::Text;
@@ -97,6 +97,8 @@ pub struct Call {
     pub office: Arc<Office>,
     /// Who asks.
     pub scope: Scope,
+    /// Whose rows they find.
+    pub sight: Sight,
     /// How it came in.
     pub door: Door,
     /// The session it belongs to.
@@ -180,6 +182,8 @@ impl Call {
             None => true,
             Some(name) => self.office.scope_of(name).await.is_ok_and(|scope| scope.as_ref() == Some(&self.scope)),
         };
+        // Whoever no longer teaches a class must not go on watching it.
+        let is_same = is_same && self.office.sight_of(&self.scope).await.is_ok_and(|sight| sight == self.sight);
         let is_open = match &self.login {
             None => self.door == Door::Socket,
             Some(login) => self.office.sessions.find(self.office.clock.now(), &login.secret, Use::Background).is_some(),

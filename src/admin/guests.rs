@@ -52,9 +52,14 @@ pub async fn publish(call: &Call, key: &SessionKey, messages: Vec<Outgoing>) -> 
             Err(_) => return Err(Unanswered.into()),
         }
     }
+    leave(guest).await;
+    Ok(())
+}
+
+/// Ends it as a client does that has done what it came for: nothing was lost, and the log does not say so.
+pub async fn leave(guest: GuestClient) {
     // It may be gone by itself.
     let _ = guest.say(Packet::Disconnect(Box::new(Disconnect::new(ReasonCode::Success)))).await;
-    Ok(())
 }
 
 /// Why the caller may not publish there: asked again, because an acknowledgement names no rule.

@@ -3,7 +3,7 @@
 use super::assets::Assets;
 use super::follower::Follower;
 use super::problem::AdminError;
-use super::scope::{Person, Scope};
+use super::scope::{Person, Scope, Sight};
 use super::sessions::Sessions;
 use crate::auth::{self, Account, Authenticator, Fingerprint, TlsFolder};
 use crate::broker::UserName;
@@ -101,6 +101,11 @@ impl Office {
         let directory = self.directory().await?;
         let user = directory.users.iter().find(|user| user.name == *name && user.enabled);
         Ok(user.map(|user| Scope::User(Person { name: user.name.clone(), role: user.role.clone() })))
+    }
+
+    /// Whose rows somebody finds as of now.
+    pub async fn sight_of(&self, scope: &Scope) -> Result<Sight, AdminError> {
+        Ok(scope.sight(&*self.directory().await?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::call::{Call, json};
 use super::problem::AdminError;
+use super::scope::Sight;
 use crate::auth::CertificateSummary;
 use crate::server::Step;
 use actix_web::HttpResponse;
@@ -45,7 +46,8 @@ pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
         "rss_bytes": resident_bytes(),
         "uptime_s": report.uptime.as_secs(),
         "workers": report.workers,
-        "attention": attention,
+        // It names users.
+        "attention": if call.sight == Sight::Everybody { attention } else { Vec::new() },
     }))
 }
 
@@ -56,8 +58,11 @@ fn attention(tls: &crate::auth::TlsFolder) -> Vec<Value> {
     ending
         .map(|certificate| {
             let level = if certificate.days_left < VERY_SOON_DAYS { "error" } else { "warning" };
-            let text = format!("the certificate {} has {} days left", certificate.name, certificate.days_left.max(0));
-            object!({ "level": level, "code": "certificate-ends", "text": text })
+            let days_left = certificate.days_left.max(0);
+            let text = format!("the certificate {} has {days_left} days left", certificate.name);
+            object!({
+                "level": level, "code": "certificate-ends", "name": certificate.name, "days_left": days_left, "text": text,
+            })
         })
         .collect()
 }

@@ -136,10 +136,15 @@ impl AdminError {
             Self::Unanswered(_) => (StatusCode::SERVICE_UNAVAILABLE, "no-answer"),
             Self::TooMany(_) => (StatusCode::CONFLICT, "too-many"),
             Self::Store(error) => match error {
-                StoreError::UserUnknown(_) | StoreError::RoleUnknown { .. } | StoreError::RuleUnknown(_) => {
-                    (StatusCode::NOT_FOUND, "not-found")
-                }
+                StoreError::UserUnknown(_)
+                | StoreError::RoleUnknown { .. }
+                | StoreError::RuleUnknown(_)
+                | StoreError::ClassUnknown(_)
+                | StoreError::NotInClass { .. }
+                | StoreError::ApiKeyUnknown(_) => (StatusCode::NOT_FOUND, "not-found"),
                 StoreError::UserExists(_) => (StatusCode::CONFLICT, "user-exists"),
+                StoreError::ClassExists(_) => (StatusCode::CONFLICT, "class-exists"),
+                StoreError::TooMany { .. } => (StatusCode::CONFLICT, "too-many"),
                 StoreError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
                 StoreError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
                 _ => (StatusCode::INTERNAL_SERVER_ERROR, "store"),

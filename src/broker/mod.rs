@@ -23,8 +23,8 @@ mod counters;
 mod shard;
 
 pub use access::{
-    InvalidName, InvalidPattern, Permission, Policy, PolicyUser, Principal, Rights, RoleName, Rule, RuleEffect, RuleId,
-    Subject, TopicPattern, UserName, Verdict,
+    ClassName, Course, InvalidName, InvalidPattern, Permission, Policy, PolicyClass, PolicyUser, Principal, Rights,
+    RoleName, Rule, RuleEffect, RuleId, Subject, TopicPattern, UserName, Verdict,
 };
 pub use address::Address;
 pub use counters::Counters;

@@ -116,6 +116,8 @@ reasons! {
     Administrative = 34, AdministrativeAction, "an administrator ended it";
     /// The role, rules or password of the user changed.
     RightsChanged = 35, NotAuthorized, "the rights changed";
+    /// A class of the user is paused.
+    ClassPaused = 36, NotAuthorized, "the class is paused";
     /// The session's queue is full.
     QueueFull = 40, QuotaExceeded, "the session's queue is full";
     /// The peer reads more slowly than messages of QoS 0 come.

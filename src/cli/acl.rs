@@ -26,7 +26,8 @@ enum AclAction {
     /// Add a rule
     #[command(after_help = "\
 What no rule allows is denied. A user's own rules come before those of its role, and among the rules of one, a denial \
-before any number of permissions. In the topic, + and # are wildcards, %u is the user's name and %c the client id.
+before any number of permissions: their order means nothing. In the topic, + and # are wildcards, %u is the user's \
+name, %g each class of the user, and %c the client id.
 
   securemq acl add --role Student --topic 'students/%u/#' --publish --subscribe
   securemq acl add --user sam --topic 'school/exams/#' --subscribe --deny")]
@@ -191,10 +192,7 @@ fn check(context: &Context, directory: &Directory, subject: &Subject, question: 
     let principal = principal(directory, subject)?;
     let rights = directory.policy().rights(&principal, &question.client);
     let Answer { verdict, partly } = answer(&rights, question)?;
-    let rule = match verdict {
-        Verdict::Allowed(id) | Verdict::Denied(id) => directory.rules.iter().find(|rule| rule.id == id),
-        Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => None,
-    };
+    let rule = verdict.rule().and_then(|id| directory.rules.iter().find(|rule| rule.id == id));
     let because = match (verdict, rule) {
         (Verdict::Allowed(_) | Verdict::Denied(_), Some(rule)) => rule_in_words(rule),
         (Verdict::NoSuchUser, _) => Reason::UserDisabled.to_string(),
@@ -231,10 +229,11 @@ fn check(context: &Context, directory: &Directory, subject: &Subject, question: 
         Deed::Publish => "publish to",
         Deed::Subscribe => "subscribe to",
     };
-    Err(CliError::denied(
-        format_args!("{subject} may not {deed} {:?}", question.topic),
-        "`securemq acl add` adds a rule that allows it, `securemq acl list` shows those that there are",
-    ))
+    let remedy = match verdict {
+        Verdict::Paused(_) => "`securemq class list` shows which class is paused, `securemq class resume` ends it",
+        _ => "`securemq acl add` adds a rule that allows it, `securemq acl list` shows those that there are",
+    };
+    Err(CliError::denied(format_args!("{subject} may not {deed} {:?}", question.topic), remedy))
 }
 
 fn principal(directory: &Directory, subject: &Subject) -> Result<Principal, CliError> {

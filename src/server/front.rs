@@ -106,7 +106,7 @@ impl Front {
         let deadline = Instant::now() + self.desk.connect_timeout;
         let mut transport = match accept(&reception.acceptor, socket, deadline).await {
             Ok(transport) => transport,
-            Err(error) => return self.record_refusal(stranger, error.reason(), Some(error.to_string())),
+            Err(error) => return self.record_refusal(stranger, error.reason(), Some(error.detail())),
         };
         let mut bytes = BytesMut::new();
         let connect = match tokio::time::timeout_at(deadline, self.read_connect(&mut transport, &mut bytes)).await {

@@ -1,7 +1,7 @@
 //! A new database: its keys, the roles that every store has, and their rules.
 
 use super::connection::options;
-use super::database::{Database, GENERATION, GENERATION_IN_FORCE, KEY_CHECK, SALT, STORE_ID, key_check_place};
+use super::database::{Database, GENERATION, GENERATION_IN_FORCE};
 use super::error::StoreError;
 use super::keys::{DataKey, Keyring, MasterKey, StoreId};
 use super::migrate::{apply, migrations};
@@ -9,6 +9,7 @@ use super::private_file::{PrivateFile, create_private_folder, put_in_place, remo
 use super::roles::{LAST_ROLE, StoredRole, insert_role};
 use super::rules::{LAST_RULE, NewRule, insert_rule};
 use super::users::LAST_USER;
+use super::wrapping::{KEY_CHECK, KEY_CHECK_TEXT, SALT, STORE_ID, key_check_place};
 use crate::broker::{RoleName, RuleEffect, Subject, TopicPattern};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, query};
 use std::path::{Path, PathBuf};
@@ -51,7 +52,7 @@ pub(super) async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> 
         .bind(STORE_ID)
         .bind(store.0.as_slice())
         .bind(KEY_CHECK)
-        .bind(wrapping.seal(&key_check_place(), b"securemq")?)
+        .bind(wrapping.seal(&key_check_place(), KEY_CHECK_TEXT)?)
         .execute(&mut *connection)
         .await?;
     if let Some(salt) = key.salt() {

@@ -1,6 +1,6 @@
 //! What can go wrong with the store: which file or row, why, and what mends it.
 
-use crate::broker::{DurableId, InvalidName, InvalidPattern, RoleName, RuleId, UserName};
+use crate::broker::{ClassName, DurableId, InvalidName, InvalidPattern, RoleName, RuleId, UserName};
 use crate::protocol::{InvalidClientId, InvalidText, InvalidTopic};
 use std::fmt;
 use std::io;
@@ -95,6 +95,46 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that is no backup.
+    #[error("{} is no backup of securemq; name a file that `securemq backup` wrote", path.display())]
+    NotABackup {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A backup in a format of a later version of the program.
+    #[error("{} is a backup of format {found}, and this securemq knows format {known}; restore it with the newer securemq", path.display())]
+    NewerBackup {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The one that this program knows.
+        known: i64,
+    },
+    /// A passphrase that opens nothing in a backup.
+    #[error("the passphrase does not open {}; try again", path.display())]
+    WrongPassphrase {
+        /// The backup.
+        path: PathBuf,
+    },
+    /// A backup that does not hold what was written.
+    #[error("{} was altered or is damaged, and nothing was changed; restore another backup", path.display())]
+    BackupDamaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is to be restored would be lost among what is there.
+    #[error("{} holds data already, and nothing was changed; name an empty folder with --data-dir, or set its data aside with --force", path.display())]
+    DataExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A path that SQLite cannot be told.
+    #[error("the name {} is not UTF-8; choose another", path.display())]
+    PathNotText {
+        /// The path.
+        path: PathBuf,
+    },
     /// The schema could not be brought up to date.
     #[error("the schema of {} could not be brought up to date: {source}; the backup beside it is as it was before", path.display())]
     Migration {
@@ -157,6 +197,31 @@ pub enum StoreError {
     /// No such rule.
     #[error("there is no rule {0}")]
     RuleUnknown(RuleId),
+    /// The class is there already.
+    #[error("there is already a class {0}")]
+    ClassExists(ClassName),
+    /// No such class.
+    #[error("there is no class {0}")]
+    ClassUnknown(ClassName),
+    /// The user does not belong to the class.
+    #[error("user {user} is not in class {class}")]
+    NotInClass {
+        /// Who.
+        user: UserName,
+        /// Where.
+        class: ClassName,
+    },
+    /// More of something than is kept.
+    #[error("there are {most} {what} already, and more are not kept; remove some that are not needed")]
+    TooMany {
+        /// How many are kept.
+        most: usize,
+        /// Of what.
+        what: &'static str,
+    },
+    /// No such key of a program.
+    #[error("there is no key {0}")]
+    ApiKeyUnknown(i64),
     /// A built-in role has a name that is none.
     #[error("a built-in role cannot be made: {0}")]
     BuiltInRole(#[from] InvalidName),

@@ -2,8 +2,8 @@
 //!
 //! `SECUREMQ_KILLS` sets the number of rounds, `SECUREMQ_KILL_SEED` the moments.
 
-use crate::support::PATIENCE;
 use crate::support::broker::Settings;
+use crate::support::{PATIENCE, setting};
 use bytes::{Buf, Bytes, BytesMut};
 use securemq::bridge::{Client, ClientSettings, Event};
 use securemq::protocol::{
@@ -102,10 +102,6 @@ fn check(who: &str, published: &[u32], received: Option<&Vec<(u32, QoS)>>) {
 
 fn qos_of(number: u32) -> QoS {
     if number.is_multiple_of(2) { QoS::AtLeastOnce } else { QoS::ExactlyOnce }
-}
-
-fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 impl Device {

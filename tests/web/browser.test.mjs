@@ -93,6 +93,30 @@ describe('logging in', () => {
   });
 });
 
+describe('the first page', () => {
+  for (const [name, user, password] of [['of the login'], ['of an administrator', 'admin', adminPassword], ['of a student', 'sam', 'the student of the tests']]) {
+    test(`${name} comes in less than 100 kB`, async () => {
+      const opened = await open(browser, broker);
+      const { page } = opened;
+      const wire = await opened.context.newCDPSession(page);
+      await wire.send('Network.enable');
+      let transferred = 0;
+      wire.on('Network.loadingFinished', ({ encodedDataLength }) => {
+        transferred += encodedDataLength;
+      });
+      await page.goto(broker.base);
+      await page.waitForSelector('.login');
+      if (user) {
+        await logIn(opened, broker, user, password);
+        await page.waitForLoadState('networkidle');
+        await page.waitForFunction(() => !document.querySelector('.skeleton'));
+      }
+      assert.ok(transferred > 10_000 && transferred < 100_000, `${transferred} bytes`);
+      await opened.close();
+    });
+  }
+});
+
 describe('users, rules and clients', () => {
   test('a teacher made here connects, is held to the rules, and a rule made here acts', { timeout: 60_000 }, async () => {
     await visit({}, async (opened, page) => {
@@ -377,6 +401,34 @@ describe('messages', () => {
     });
   });
 
+  test('the tree tells how often something is said, and a branch is cleared after a look at what is in it', { timeout: 40_000 }, async () => {
+    const client = await connect(broker, { username: 'sam', password: 'the student of the tests', clientId: 'often' });
+    for (let count = 0; count < 12; count += 1) await client.publishAsync(`students/sam/kept/${count}`, 'x', { qos: 1, retain: true });
+    await visit({}, async (opened, page) => {
+      await opened.goTo('topics?topic=students/sam/kept');
+      const row = (name) => page.locator('.tree-row').filter({ has: page.locator('.name', { hasText: name }) });
+      await page.getByText('live', { exact: true }).waitFor();
+      await row('kept').waitFor();
+      assert.equal(await row('kept').locator('.rate').textContent(), '', 'what is kept was not said just now');
+      const often = setInterval(() => client.publish('students/sam/often', 'x'), 20);
+      try {
+        await until(async () => Number.parseFloat(await row('often').locator('.rate').textContent().catch(() => '0')) > 5, 10_000);
+      } finally {
+        clearInterval(often);
+      }
+      await page.getByLabel('Order').selectOption('rate');
+      await page.waitForFunction(() => document.querySelector('.tree-row[aria-level="3"] .name')?.textContent === 'often');
+      await button(page, 'Clear branch').click();
+      await dialog(page).getByText('Delete 12 retained messages?').waitFor();
+      await dialog(page).getByText('students/sam/kept/11').waitFor();
+      await dialog(page).getByText('and 2 more').waitFor();
+      await dialog(page).getByLabel('Type students/sam/kept/# to confirm').fill('students/sam/kept/#');
+      await dialog(page).getByRole('button', { name: 'Delete 12 messages' }).click();
+      await page.getByText('12 retained messages were deleted').waitFor();
+    });
+    await client.endAsync();
+  });
+
   test('a student is told why, and sees no more than its own', { timeout: 40_000 }, async () => {
     await visit({ user: 'sam', password: 'the student of the tests' }, async (opened, page) => {
       await page.getByRole('heading', { name: 'Hello sam' }).waitFor();
@@ -429,7 +481,7 @@ describe('the pages as a program of their own', () => {
       await shoot(page, 'users-without-broker');
       await opened.goTo('log');
       await page.getByText('live', { exact: true }).waitFor();
-      await page.locator('.log-row').getByText('web login admin').first().waitFor();
+      await page.locator('.log-row').getByText('logged in at the pages: admin').first().waitFor();
       await alone.start();
       await page.locator('.health.ok').waitFor({ timeout: 20_000 });
       await page.locator('.log-row').getByText(/securemq .* started/).last().waitFor();
@@ -447,6 +499,55 @@ describe('the pages as a program of their own', () => {
       await opened.close();
       await alone.end();
     }
+  });
+});
+
+describe('the search', () => {
+  test('finds clients, users, topics and rules from every page, by keyboard', { timeout: 40_000 }, async () => {
+    const client = await connect(broker, { username: 'sam', password: 'the student of the tests', clientId: 'needle-board' });
+    await client.publishAsync('students/sam/needle', '1', { qos: 1, retain: true });
+    broker.addUser('needle', 'Student', 'the password of a needle');
+    broker.command('acl', 'add', '--role', 'Student', '--topic', 'hay/needle/#', '--publish', '--deny');
+    await visit({}, async (opened, page) => {
+      await opened.goTo('settings');
+      const find = async (key, text) => {
+        await page.keyboard.press(key);
+        await dialog(page).getByRole('combobox').waitFor();
+        await page.keyboard.type(text);
+      };
+      await find('/', 'needle');
+      const found = (name, what) => dialog(page).getByRole('group', { name, exact: true }).getByRole('option').getByText(what, { exact: true });
+      await found('Clients', 'needle-board').waitFor();
+      await found('Users', 'needle').waitFor();
+      await found('Topics', 'students/sam/needle').waitFor();
+      await found('Rules', 'Role Student may not publish hay/needle/#').waitFor();
+      assert.deepEqual(await accessibility(page), []);
+      await shoot(page, 'search');
+      // Down to the topic, and there.
+      const chosen = dialog(page).locator('[role=option][aria-selected=true]');
+      while ((await chosen.locator('bdi').textContent()) !== 'students/sam/needle') await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name: 'Topics', level: 1 }).waitFor();
+      await page.locator('.card').getByText('students/sam/needle').waitFor();
+      // From the topics to another topic, with the other key.
+      await find('Control+k', 'students/sam/other');
+      await found('Topics', 'students/sam/other').click();
+      await page.waitForFunction(() => location.hash.includes('other'));
+      await find('/', 'a/#/b');
+      await dialog(page).getByText('1 result').waitFor();
+      await page.keyboard.press('Escape');
+      assert.equal(await dialog(page).count(), 0);
+      // A filter that is none is the broker's to refuse; the browser reports that it did.
+      opened.faults.splice(0, opened.faults.length, ...opened.faults.filter((fault) => !fault.includes('422')));
+    });
+    await visit({ user: 'sam', password: 'the student of the tests' }, async (opened, page) => {
+      await page.keyboard.press('/');
+      await page.keyboard.type('needle');
+      await dialog(page).getByRole('option').getByText('needle-board').waitFor();
+      assert.deepEqual(await dialog(page).getByRole('group').evaluateAll((groups) => groups.map((group) => group.ariaLabel)), ['Clients', 'Topics', 'Log']);
+    });
+    await client.publishAsync('students/sam/needle', '', { qos: 1, retain: true });
+    await client.endAsync();
   });
 });
 

@@ -164,6 +164,21 @@ export async function shoot(page, name) {
   await page.screenshot({ path: join(shots, `${name}.png`) });
 }
 
+// What a camera reads from a code on the page.
+export async function readQr(locator) {
+  const [size, path] = await locator.evaluate((drawing) => [Number(drawing.querySelector('rect').getAttribute('width')), drawing.querySelector('path').getAttribute('d')]);
+  const [margin, scale] = [4, 4];
+  const side = size * scale;
+  const pixels = new Uint8ClampedArray(side * side * 4).fill(255);
+  for (const [, x, y] of path.matchAll(/M(\d+) (\d+)/g)) {
+    for (let dot = 0; dot < scale * scale; dot += 1) {
+      const at = (((Number(y) + margin) * scale + Math.floor(dot / scale)) * side + (Number(x) + margin) * scale + (dot % scale)) * 4;
+      pixels.fill(0, at, at + 3);
+    }
+  }
+  return packages('jsqr')(pixels, side, side)?.data;
+}
+
 const axeSource = () => readFileSync(packages.resolve('axe-core/axe.min.js'), 'utf8');
 
 // Violations of WCAG 2.2 A and AA, each in one line. The script comes by the debugger, past the policy of the page.

@@ -11,6 +11,7 @@ use crate::broker::session::Session;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
 use crate::protocol::{ProtocolVersion, QoS, TopicFilter, TopicName};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,8 +83,8 @@ pub struct WillView {
 /// Which sessions are listed.
 #[derive(Debug, Clone, Default)]
 pub struct ClientQuery {
-    /// Only those of this account.
-    pub owner: Option<UserName>,
+    /// Only those of these accounts.
+    pub owners: Option<Arc<BTreeSet<UserName>>>,
     /// Only those whose client identifier or account contains this.
     pub search: String,
     /// Only those that are connected, or that are not.
@@ -288,7 +289,7 @@ impl ClientQuery {
             Presence::Offline => session.live.is_none(),
         };
         present
-            && self.owner.as_ref().is_none_or(|owner| principal.user() == Some(owner))
+            && self.owners.as_ref().is_none_or(|owners| principal.user().is_some_and(|user| owners.contains(user)))
             && (self.search.is_empty() || client_id.contains(&self.search) || name.contains(&self.search))
     }
 }

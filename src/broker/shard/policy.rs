@@ -102,7 +102,7 @@ impl<'a> Sources<'a> {
         };
         let rights =
             self.rights.entry(Arc::clone(key)).or_insert_with(|| self.policy.rights(&key.principal, &key.client_id));
-        rights.verdict(Permission::Publish, &message.topic).is_allowed()
+        rights.verdict(Permission::Publish, &message.topic).is_granted()
     }
 }
 

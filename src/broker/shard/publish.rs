@@ -44,7 +44,7 @@ impl Shard {
                 Some((Reason::TooManyUserProperties, None))
             }
             Verdict::Allowed(_) => None,
-            Verdict::Denied(rule) => Some((verdict.reason(), Some(rule))),
+            Verdict::Denied(rule) | Verdict::Paused(rule) => Some((verdict.reason(), Some(rule))),
             Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => Some((verdict.reason(), None)),
         };
         match refusal {

@@ -81,7 +81,7 @@ impl Shard {
         let verdict = session.rights.subscribe_verdict(&filter.filter);
         match verdict {
             Verdict::Allowed(_) => {}
-            Verdict::Denied(rule) => return Err((verdict.reason(), Some(rule))),
+            Verdict::Denied(rule) | Verdict::Paused(rule) => return Err((verdict.reason(), Some(rule))),
             Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => return Err((verdict.reason(), None)),
         }
         let name = filter.to_string();

@@ -1,6 +1,8 @@
 //! The store as a whole: what is kept, what two processes see, and what altered files do.
 
 mod access;
+mod backup;
+mod classes;
 mod crashes;
 mod files;
 mod frames;

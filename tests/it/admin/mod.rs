@@ -4,6 +4,7 @@ mod routes;
 mod login;
 mod escapes;
 mod changes;
+mod classes;
 mod feeds;
 mod pages;
 mod alone;

@@ -25,7 +25,7 @@ const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("GET", "/overview/history", Who::Teacher, ""),
     ("GET", "/clients", Who::Student, ""),
     ("GET", "/clients/{id}", Who::Student, ""),
-    ("POST", "/clients/{id}/disconnect", Who::Admin, ""),
+    ("POST", "/clients/{id}/disconnect", Who::Teacher, ""),
     ("DELETE", "/clients/{id}", Who::Admin, ""),
     ("GET", "/retained", Who::Student, ""),
     ("POST", "/retained/clear", Who::Student, r#"{"filter":"nothing/here","preview":true}"#),
@@ -34,14 +34,23 @@ const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("DELETE", "/retained/{topic}", Who::Student, ""),
     ("POST", "/publish", Who::Student, r##"{"topic":"#/#","payload":""}"##),
     ("SOCKET", "/live", Who::Student, ""),
-    ("GET", "/users", Who::Admin, ""),
-    ("POST", "/users", Who::Admin, r#"{"name":"new","role":"Nothing"}"#),
+    ("GET", "/users", Who::Teacher, ""),
+    ("POST", "/users", Who::Teacher, r#"{"name":"","role":"Nothing"}"#),
     ("POST", "/users/import", Who::Admin, r#"{"csv":"","preview":true}"#),
-    ("GET", "/users/{name}", Who::Admin, ""),
-    ("PATCH", "/users/{name}", Who::Admin, "{}"),
+    ("GET", "/users/{name}", Who::Teacher, ""),
+    ("PATCH", "/users/{name}", Who::Teacher, "{}"),
     ("DELETE", "/users/{name}", Who::Admin, ""),
-    ("POST", "/users/{name}/password", Who::Admin, r#"{"generate":true}"#),
+    ("POST", "/users/{name}/password", Who::Teacher, r#"{"generate":true}"#),
     ("GET", "/roles", Who::Admin, ""),
+    ("GET", "/me", Who::Student, ""),
+    ("GET", "/classes", Who::Student, ""),
+    ("POST", "/classes", Who::Admin, r#"{"name":""}"#),
+    ("GET", "/classes/{class}", Who::Student, ""),
+    ("DELETE", "/classes/{class}", Who::Admin, ""),
+    ("POST", "/classes/{class}/members", Who::Admin, r#"{"users":[]}"#),
+    ("DELETE", "/classes/{class}/members/{name}", Who::Teacher, ""),
+    ("POST", "/classes/{class}/pause", Who::Teacher, ""),
+    ("POST", "/classes/{class}/resume", Who::Teacher, ""),
     ("GET", "/rules", Who::Admin, ""),
     ("POST", "/rules", Who::Admin, r#"{"subject":{"user":"nobody"},"topic":"a","publish":true,"effect":"allow"}"#),
     ("POST", "/rules/check", Who::Student, r#"{"action":"publish","topic":"a"}"#),
@@ -59,7 +68,7 @@ const USERS: [(&str, Who); 3] = [("root", Who::Admin), ("tina", Who::Teacher), (
 const PASSWORD: &str = "a long password";
 
 fn in_place(path: &str) -> String {
-    path.replace("{id}", "none").replace("{name}", "nobody").replace("{topic}", "YQ")
+    path.replace("{id}", "none").replace("{name}", "nobody").replace("{topic}", "YQ").replace("{class}", "none")
 }
 
 /// Whether a refusal is about who asks, and not about what is asked for.
