@@ -8,6 +8,7 @@ mod journal;
 mod core;
 mod policy;
 mod durable;
+mod queue;
 mod recover;
 mod deliver;
 mod publish;
