@@ -170,7 +170,6 @@ impl Shard {
 
     /// Gives a message to one member of a group that this shard keeps: to the next that may have it, after so many it
     /// was offered before.
-    #[expect(clippy::too_many_arguments, reason = "a message on its way, and how far it got")]
     pub(super) fn deliver_to_group(
         &mut self,
         now: Timestamp,

@@ -115,7 +115,6 @@ impl Shard {
     }
 
     /// The same for the ticket of a message.
-    #[expect(clippy::too_many_arguments, reason = "two promises and what they wait for")]
     fn end_message_promise(
         &mut self,
         peer: ShardId,
