@@ -33,6 +33,7 @@ mod guests;
 mod messages;
 mod retained;
 mod certificates;
+mod connect;
 mod settings;
 mod schema;
 mod openapi;

@@ -3,8 +3,8 @@
 use super::call::{Handler, Method, Needs, Place, Route};
 use super::scope::Access;
 use super::{
-    certificates, classes, clients, import, keys, log_feed, log_histogram, login, logs, messages, openapi, overview,
-    retained, rules, second_factor, settings, users,
+    certificates, classes, clients, connect, import, keys, log_feed, log_histogram, login, logs, messages, openapi,
+    overview, retained, rules, second_factor, settings, users,
 };
 
 /// What a route needs if it says nothing of it: reading to look, managing to change.
@@ -80,6 +80,7 @@ routes! {
     Delete "/users/{name}/totp", Admin, Store, second_factor::reset, "take another's second factor away", needs Confirmed, gives "204";
     Get "/roles", Admin, Store, users::roles, "the roles", gives "Page<Role>";
     Get "/me", LoggedIn, Store, classes::own, "who one is, and one's classes", gives "Me";
+    Get "/connect", LoggedIn, Store, connect::show, "how a device gets to the broker", gives "Connect";
     Get "/classes", LoggedIn, Store, classes::list, "the classes that one teaches or is in", gives "Page<Class>";
     Post "/classes", Admin, Store, classes::add, "add a class", body ["name: string"], gives "201 Class";
     Get "/classes/{class}", LoggedIn, Store, classes::show, "one class, for its teachers with its members", gives "ClassDetail";

@@ -87,6 +87,11 @@ impl Post {
         self.journal.record(event);
     }
 
+    /// Counts events that a shard did not make because the log has enough of them.
+    pub fn leave_out(&self, count: u64) {
+        self.journal.leave_out(count);
+    }
+
     /// Has the changes of a frame stored; the shard is told what became of them.
     pub fn store(&self, batch: StoreBatch) {
         let Some(mailbox) = self.mailboxes.get(usize::from(batch.from.0)).map(Arc::clone) else { return };

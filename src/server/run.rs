@@ -445,6 +445,7 @@ fn limits_of(config: &Config, shards: u16) -> Limits {
         max_user_properties: limits.max_user_properties,
         high_water: limits.outbound_buffer_bytes,
         log_publish: config.log.publish,
+        max_events_per_second: config.log.max_events_per_second,
         durabilities: Arc::new(config.durabilities()),
         ..Limits::default()
     }

@@ -7,7 +7,7 @@ use crate::support::{PATIENCE, setting};
 use bytes::{Buf, Bytes, BytesMut};
 use securemq::bridge::{Client, ClientSettings, Event};
 use securemq::protocol::{
-    Packet, ProtocolVersion, Publish, PublishProperties, QoS, ReasonCode, SubscribeRequest, Text, decode, frame_len,
+    Packet, ProtocolVersion, Publish, QoS, Rare, ReasonCode, SubscribeRequest, Text, decode, frame_len,
 };
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -220,7 +220,7 @@ impl Device {
                     retain: false,
                     topic: topic.clone(),
                     packet_id: None,
-                    properties: PublishProperties::default(),
+                    properties: Rare::NOTHING,
                     payload: Bytes::from(next.to_string()),
                 };
                 let packet_id = self.client.publish(publish).unwrap().unwrap();

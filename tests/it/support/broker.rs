@@ -233,6 +233,11 @@ impl Broker {
         self.again()
     }
 
+    /// Starts it again after [`Broker::stop`].
+    pub fn restart_stopped(self) -> Self {
+        self.again()
+    }
+
     /// The same with one more option.
     pub fn restart_with(mut self, option: &str, value: impl std::fmt::Display) -> Self {
         self.settings = self.settings.set(option, value);
