@@ -12,7 +12,7 @@ use super::sessions::{Use, tokens_match};
 use crate::broker::{Address, UserName};
 use crate::store::ApiScopes;
 use actix_web::dev::ResourceDef;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use actix_web::http::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, guard, web};
 use data_encoding::BASE64URL_NOPAD;
 use secrecy::SecretString;
@@ -52,8 +52,17 @@ fn finish(door: Door, result: Result<HttpResponse, AdminError>) -> HttpResponse 
 fn other(office: &Office, door: Door, request: &HttpRequest) -> Result<HttpResponse, AdminError> {
     check_host(door, request.headers())?;
     if let Some(path) = request.path().strip_prefix(BASE) {
-        let is_known = ROUTES.iter().any(|route| ResourceDef::new(route.path).is_match(path));
-        return Err(if is_known { AdminError::MethodNotAllowed } else { AdminError::NotFound("address") });
+        let known = ROUTES.iter().filter(|route| ResourceDef::new(route.path).is_match(path));
+        let methods: Vec<_> = known.map(|route| route.method.http().to_string()).collect();
+        if methods.is_empty() {
+            return Err(AdminError::NotFound("address"));
+        }
+        let mut response = AdminError::MethodNotAllowed.error_response();
+        // RFC 9110, 15.5.6: whoever is told that it cannot be done so is told how it can.
+        if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
+            response.headers_mut().insert(ALLOW, methods);
+        }
+        return Ok(response);
     }
     let is_read = request.method() == actix_web::http::Method::GET;
     let asset = office.assets.answer(request.path(), request.headers(), door).filter(|_| is_read);

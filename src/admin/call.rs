@@ -179,6 +179,10 @@ impl Call {
             return Err(AdminError::NotJson);
         }
         match &self.body {
+            // A list would be taken for the fields in their order.
+            Body::Whole(bytes) if bytes.trim_ascii_start().first() != Some(&b'{') => {
+                Err(AdminError::invalid("body", "an object is expected"))
+            }
             Body::Whole(bytes) => serde_json::from_slice(bytes).map_err(|problem| AdminError::invalid("body", problem)),
             Body::Stream(_) => Err(AdminError::NotJson),
         }

@@ -3,6 +3,7 @@
 use super::acl::AclCommand;
 use super::apikey::ApiKeyCommand;
 use super::backup::BackupCommand;
+use super::bench::BenchCommand;
 use super::cert::CertCommand;
 use super::class::ClassCommand;
 use super::config::ConfigCommand;
@@ -60,6 +61,8 @@ pub enum Command {
     /// Print messages as they come
     #[command(name = "sub", alias = "subscribe")]
     Subscribe(SubscribeCommand),
+    /// Measure a broker
+    Bench(Box<BenchCommand>),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -77,7 +80,7 @@ impl Command {
             | Self::Logs(_)
             | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
-            Self::Publish(_) | Self::Subscribe(_) | Self::Backup(_) | Self::Restore(_) => &[],
+            Self::Publish(_) | Self::Subscribe(_) | Self::Backup(_) | Self::Restore(_) | Self::Bench(_) => &[],
         }
     }
 }

@@ -10,6 +10,7 @@ mod input;
 mod passphrase;
 mod database;
 mod administration;
+mod damage;
 mod config;
 mod signals;
 mod console;
@@ -30,6 +31,7 @@ mod publisher;
 mod publish;
 mod received;
 mod subscribe;
+mod bench;
 mod args;
 mod run;
 

@@ -53,6 +53,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Restore(command) => command.run(context).await,
         Command::Publish(command) => command.run(context).await,
         Command::Subscribe(command) => command.run(context).await,
+        Command::Bench(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
     }
 }

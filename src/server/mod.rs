@@ -26,6 +26,7 @@ mod worker;
 mod handle;
 mod watch;
 mod lock;
+mod heartbeat;
 mod run;
 
 pub use clock::Clock;

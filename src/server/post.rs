@@ -87,6 +87,11 @@ impl Post {
         self.journal.record(event);
     }
 
+    /// Counts events that a shard did not make because the log has enough of them.
+    pub fn leave_out(&self, count: u64) {
+        self.journal.leave_out(count);
+    }
+
     /// Has the changes of a frame stored; the shard is told what became of them.
     pub fn store(&self, batch: StoreBatch) {
         let Some(mailbox) = self.mailboxes.get(usize::from(batch.from.0)).map(Arc::clone) else { return };
@@ -138,8 +143,8 @@ impl Post {
                     frame.is_past_covered = before > CommitId(0);
                 }
                 StoreOp::Retain { message, version } => {
-                    // The core's clock begins anew with every process, so what is stored expires by the wall clock.
-                    let expires = message.expires_at.map(|end| UnixMillis::from_millis(self.clock.wall_of(end)));
+                    // The core's clock goes on from run to run; where nobody sets the wall clock, it shows the same.
+                    let expires = message.expires_at.map(|end| UnixMillis::from_millis(end.as_millis()));
                     let message = (*message).clone();
                     retained.push(store::StoreOp::Retain(RetainedRecord { version, expires, message }));
                 }

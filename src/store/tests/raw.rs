@@ -70,7 +70,8 @@ async fn raw_files_show_nothing() {
         response_topic: Some(text("zebra-answer")),
         correlation_data: Some(b"zebra-correlation".as_slice().into()),
         user_properties: vec![(text("zebra-property"), text("zebra-value"))],
-    };
+    }
+    .into();
     let who = Who {
         user: Some(text("zebra-user")),
         client_id: Some(text("zebra-client")),

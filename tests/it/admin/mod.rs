@@ -7,5 +7,6 @@ mod escapes;
 mod changes;
 mod classes;
 mod feeds;
+mod fuzzed;
 mod pages;
 mod alone;

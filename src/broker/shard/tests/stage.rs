@@ -16,8 +16,8 @@ use crate::broker::shard::Shard;
 use crate::broker::time::Timestamp;
 use crate::protocol::{
     ClientId, Connect, ConnectProperties, Credentials, Disconnect, LastWill, Packet, PacketId, ProtocolVersion, PubAck,
-    Publish, PublishProperties, QoS, ReasonCode, RetainHandling, Subscribe, SubscribeRequest, SubscriptionId, Text,
-    Unsubscribe, WillProperties, decode,
+    Publish, QoS, Rare, ReasonCode, RetainHandling, Subscribe, SubscribeRequest, SubscriptionId, Text, Unsubscribe,
+    WillProperties, decode,
 };
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
@@ -486,7 +486,7 @@ pub fn publish(topic: &str, payload: &str, qos: u8, packet_id: u16) -> Publish {
         retain: false,
         topic: text(topic),
         packet_id: (qos > QoS::AtMostOnce).then(|| id(packet_id)),
-        properties: PublishProperties::default(),
+        properties: Rare::NOTHING,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     }
 }
