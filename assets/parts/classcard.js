@@ -3,7 +3,7 @@ import { html, useState } from '../vendor/preact.js';
 import { get, post, segment } from './api.js';
 import { t } from './i18n.js';
 import { address } from './router.js';
-import { Badge, Button, Icon, Problem, say, useAsked, useEvery } from './ui.js';
+import { Badge, Button, Icon, Problem, say, useAsked, useRefresh } from './ui.js';
 import { short, visible } from './text.js';
 
 const mostClients = 500; // of a class, asked for in one go
@@ -11,7 +11,7 @@ const mostClients = 500; // of a class, asked for in one go
 // Who of a class is connected, by the user.
 export function useOnline(name) {
   const asked = useAsked((abort) => get('/clients', { class: name, state: 'all', limit: mostClients }, { signal: abort }), [name]);
-  useEvery(5000, asked.again);
+  useRefresh(5000, asked.again);
   const states = new Map();
   for (const client of asked.value?.items ?? []) states.set(client.user, states.get(client.user) || client.connected);
   return { asked, states };
@@ -43,7 +43,7 @@ export function ClassCard({ one, again }) {
   const students = one.students ?? [];
   const online = students.filter((name) => states.get(name)).length;
   const failed = useAsked((abort) => get('/logs', { class: one.name, failed: true, limit: 1 }, { signal: abort }), [one.name]);
-  useEvery(5000, failed.again);
+  useRefresh(5000, failed.again);
   const last = failed.value?.items[0];
   return html`<section class="card class-card">
     <header><h2><a href=${address(['classes', one.name])}>${short(one.name, 60)}</a></h2><${Paused} one=${one} /></header>
