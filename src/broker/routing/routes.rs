@@ -18,6 +18,7 @@ pub struct Route {
 /// The last routes of one publisher. Whoever changes its rights forgets them; a change of the tree gives them away by
 /// their version.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "each message takes its route out and puts it back: a pointer, not a hundred bytes")]
 pub struct Routes(Vec<Box<Route>>);
 
 impl Routes {

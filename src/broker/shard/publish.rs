@@ -36,7 +36,7 @@ impl Shard {
             live.received = live.received.saturating_add(1);
         }
         match self.refusal_of(index, &publish, &topic) {
-            Ok(route) => self.accept_publish(now, index, publish, topic, route, effects),
+            Ok(route) => self.accept_publish(now, index, publish, &topic, route, effects),
             Err((reason, rule)) => self.refuse_publish(now, index, &publish, &topic, (reason, rule), effects),
         }
     }
@@ -124,7 +124,7 @@ impl Shard {
         now: Timestamp,
         index: u32,
         publish: Publish,
-        topic: TopicName,
+        topic: &TopicName,
         route: Option<Box<Route>>,
         effects: &mut Effects,
     ) {
@@ -132,8 +132,8 @@ impl Shard {
         let (at, origin) = (session.at, Origin::Client(Arc::clone(&session.key)));
         let (qos, packet_id, retain) = (publish.qos, publish.packet_id, publish.retain);
         let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
-        let route = route.unwrap_or_else(|| self.find_route(&topic, &origin));
-        let (durability, _) = self.limits.durabilities.of(&topic, qos, session.listener);
+        let route = route.unwrap_or_else(|| self.find_route(topic, &origin));
+        let (durability, _) = self.limits.durabilities.of(topic, qos, session.listener);
         let message = Message {
             topic: route.topic.clone(),
             payload: publish.payload,

@@ -46,7 +46,7 @@ fn a_publisher_who_loses_the_right_is_refused_however_often_the_topic_was_publis
     let mut stage = Stage::one();
     let (subscriber, publisher) = (stage.connect(client("s").user("bob")), stage.connect(client("p")));
     stage.subscribed(subscriber, "#", 0);
-    let mut publish_twice = |stage: &mut Stage| {
+    let publish_twice = |stage: &mut Stage| {
         stage.send(publisher, publish("a/b", "x", 1, 1));
         stage.send(publisher, publish("a/b", "x", 1, 2));
         (stage.hear(publisher), stage.hear(subscriber).len())
