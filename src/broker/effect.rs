@@ -96,9 +96,9 @@ impl Delivery {
         let message = &*self.message;
         let properties = &message.properties;
         let (topic, topic_alias) = match self.alias {
-            AliasUse::None => (message.topic.as_str(), None),
-            AliasUse::Introduce(alias) => (message.topic.as_str(), Some(alias)),
-            AliasUse::Only(alias) => ("", Some(alias)),
+            AliasUse::None => (message.topic.as_bytes(), None),
+            AliasUse::Introduce(alias) => (message.topic.as_bytes(), Some(alias)),
+            AliasUse::Only(alias) => (&[][..], Some(alias)),
         };
         PublishView {
             dup: self.dup,
@@ -211,7 +211,7 @@ pub enum PeerFrame {
     /// A session joins a shared group that this shard keeps, or its connection came or went.
     GroupJoined {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The member, in the sending shard.
         member: SessionRef,
         /// Whether it is connected.
@@ -222,14 +222,14 @@ pub enum PeerFrame {
     /// A session leaves a shared group.
     GroupLeft {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The member, in the sending shard.
         member: SessionRef,
     },
     /// The group chose a member of this shard for a message.
     GroupDelivery {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The member, in the receiving shard.
         member: SessionRef,
         /// The message.
@@ -245,7 +245,7 @@ pub enum PeerFrame {
     /// choose another.
     GroupRefused {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The message.
         message: Arc<Message>,
         /// Set if it must not be taken twice.

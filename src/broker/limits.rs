@@ -43,6 +43,8 @@ pub struct Limits {
     pub max_journal_bytes: u64,
     /// Whether every routed message becomes an event.
     pub log_publish: bool,
+    /// Such events per second. Beyond: they are only counted.
+    pub max_events_per_second: u32,
     /// What acknowledgements promise, and what happens when a queue is full.
     pub durabilities: Arc<Durabilities>,
 }
@@ -85,6 +87,7 @@ impl Default for Limits {
             high_water: 256 << 10,
             max_journal_bytes: 16 << 20,
             log_publish: true,
+            max_events_per_second: 2000,
             durabilities: Arc::default(),
         }
     }

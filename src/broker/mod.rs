@@ -3,6 +3,7 @@
 //! Pure: no I/O, clock, randomness, threads or logging. Time, seeds and answers come in as arguments.
 
 mod time;
+mod numbers;
 mod durability;
 mod limits;
 mod address;
@@ -38,6 +39,7 @@ pub use frame::{ChunkId, DurableId, Frame, FrameNumber, Once};
 pub use input::{Connecting, Input};
 pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};
+pub use numbers::NumberHasher;
 pub use reason::Reason;
 pub use record::{ClockReading, KeptStage, KeptWill, Receiver, Record, RecordProblem};
 pub use session::Waiting;

@@ -359,7 +359,8 @@ impl Decoder {
             user_properties.push((self.text()?, self.text()?));
         }
         let properties =
-            MessageProperties { payload_is_utf8, content_type, response_topic, correlation_data, user_properties };
+            MessageProperties { payload_is_utf8, content_type, response_topic, correlation_data, user_properties }
+                .into();
         // A message that waits must not keep the whole frame in memory that it was read from.
         let durability = Durability::Commit;
         let message = Message { topic, payload, qos, retain, expires_at, origin, durability, properties };

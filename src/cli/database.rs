@@ -43,7 +43,12 @@ pub async fn open(context: &Context) -> Result<Opened, CliError> {
 /// The master key of the database that exists.
 pub async fn master_key(context: &Context) -> Result<MasterKey, CliError> {
     let folder = context.data_dir();
-    existing_key(&context.config.key, folder, Database::passphrase_salt(folder).await?)
+    let salt = match (Database::passphrase_salt(folder).await, &context.config.key) {
+        (salt, KeySettings::PassphraseFile(_)) => salt?,
+        // A damaged database may have none to tell, and a key that is no passphrase needs none.
+        (salt, KeySettings::Made | KeySettings::File(_)) => salt.unwrap_or_default(),
+    };
+    existing_key(&context.config.key, folder, salt)
 }
 
 /// The key that the environment or systemd hands over, before anything that is configured.

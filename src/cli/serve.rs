@@ -2,6 +2,7 @@
 
 use super::console::Console;
 use super::context::Context;
+use super::damage::{OnDamage, mend, record_damage, salvage};
 use super::database::{Opened, open};
 use super::error::CliError;
 use super::output::{Output, start_tracing};
@@ -9,8 +10,8 @@ use super::signals::Signals;
 use crate::auth::{Made, PasswordCost, Prepared, TlsFolder, generate_password, hash_password, prepare};
 use crate::broker::{RoleName, UserName};
 use crate::config::{ListenUrl, WebSettings};
-use crate::server::Broker;
-use crate::store::{Database, StoredUser, UnixMillis};
+use crate::server::{Broker, ServerError};
+use crate::store::{Database, StoreError, StoredUser, UnixMillis};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::{Duration, SystemTime};
@@ -31,6 +32,9 @@ pub struct ServeCommand {
     /// Open the web pages on this port of this machine, too; 0 is any free one
     #[arg(long, value_name = "PORT")]
     web_port: Option<u16>,
+    /// Refuse a damaged database instead of salvaging what verifies
+    #[arg(long)]
+    strict: bool,
 }
 
 /// The first account of a new database, whose password was made for it.
@@ -63,7 +67,10 @@ impl ServeCommand {
             output.warning(warning);
         }
         // Whatever is made is said at once, because what follows may fail, and the next start only finds it.
-        let opened = open(context).await?;
+        let on_damage = if self.strict { OnDamage::Refuse } else { OnDamage::Salvage };
+        let notices = mend(context, on_damage).await?;
+        let mut opened = open(context).await?;
+        record_damage(&opened.database, notices).await?;
         say_which_database_was_made(context, &opened)?;
         let tls = TlsFolder::of(context.data_dir());
         let prepared = prepare(&tls, SystemTime::now())?;
@@ -72,7 +79,17 @@ impl ServeCommand {
 
         // Before it starts, so that none ends it half made.
         let signals = Signals::listen()?;
-        let broker = Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await?;
+        let started = Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await;
+        let broker = match started {
+            Err(ServerError::Store(error @ StoreError::Damaged(_))) if on_damage == OnDamage::Salvage => {
+                opened.database.close().await?;
+                let notices = salvage(context, &error).await?;
+                opened = open(context).await?;
+                record_damage(&opened.database, notices).await?;
+                Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await?
+            }
+            started => started?,
+        };
         if context.config.tls.server_certificate.is_none() {
             output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
         }

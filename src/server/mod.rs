@@ -15,6 +15,7 @@ mod mailbox;
 mod outbox;
 mod post;
 mod changes;
+mod alarm;
 mod world;
 mod connection;
 mod guest;
@@ -25,6 +26,7 @@ mod worker;
 mod handle;
 mod watch;
 mod lock;
+mod heartbeat;
 mod run;
 
 pub use clock::Clock;

@@ -7,7 +7,7 @@ use crate::audit::JournalHandle;
 use crate::broker::{
     AuditEvent, ChunkId, CommitId, CommitOutcome, Durability, Frame, FrameNumber, Record, ShardId, StoreOp,
 };
-use crate::store::{self, Database, RetainedRecord, UnixMillis, WriterHandle};
+use crate::store::{self, Database, RetainedRecord, UnixMillis, WriterCounters, WriterHandle};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -71,6 +71,11 @@ impl Post {
         &self.latencies
     }
 
+    /// What the writer of the store has done.
+    pub fn writer_counters(&self) -> WriterCounters {
+        self.writer.counters()
+    }
+
     /// Whether a worker other than this has fallen behind.
     pub fn is_backlogged(&self, own: ShardId) -> bool {
         let others = self.mailboxes.iter().enumerate().filter(|(worker, _)| *worker != usize::from(own.0));
@@ -80,6 +85,11 @@ impl Post {
     /// Remembers an event. Never waits.
     pub fn record(&self, event: AuditEvent) {
         self.journal.record(event);
+    }
+
+    /// Counts events that a shard did not make because the log has enough of them.
+    pub fn leave_out(&self, count: u64) {
+        self.journal.leave_out(count);
     }
 
     /// Has the changes of a frame stored; the shard is told what became of them.
@@ -133,8 +143,8 @@ impl Post {
                     frame.is_past_covered = before > CommitId(0);
                 }
                 StoreOp::Retain { message, version } => {
-                    // The core's clock begins anew with every process, so what is stored expires by the wall clock.
-                    let expires = message.expires_at.map(|end| UnixMillis::from_millis(self.clock.wall_of(end)));
+                    // The core's clock goes on from run to run; where nobody sets the wall clock, it shows the same.
+                    let expires = message.expires_at.map(|end| UnixMillis::from_millis(end.as_millis()));
                     let message = (*message).clone();
                     retained.push(store::StoreOp::Retain(RetainedRecord { version, expires, message }));
                 }

@@ -6,13 +6,14 @@ use super::mailbox::{Asked, Mail, Question};
 use super::outbox::Outbox;
 use super::post::{Post, StoreBatch};
 use crate::broker::{
-    CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, Input, Limits, PeerFrame, Shard, ShardId,
-    Timestamp,
+    CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, Input, Limits, NumberHasher, PeerFrame, Shard,
+    ShardId, Timestamp,
 };
 use crate::protocol::{Packet, ProtocolVersion};
 use bytes::BytesMut;
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -21,9 +22,11 @@ use tokio::sync::Notify;
 pub struct World {
     id: ShardId,
     clock: Clock,
+    /// The time of the turn; everything that happens in one turn happens at one time.
+    now: Cell<Option<Timestamp>>,
     limits: Limits,
     shard: RefCell<Shard>,
-    outboxes: RefCell<HashMap<ConnectionId, Member>>,
+    outboxes: RefCell<HashMap<ConnectionId, Member, BuildHasherDefault<NumberHasher>>>,
     last_connection: Cell<u64>,
     effects: RefCell<Effects>,
     /// Frames for each shard that were made in this turn.
@@ -71,6 +74,7 @@ impl World {
         Self {
             id,
             clock,
+            now: Cell::default(),
             limits,
             shard: RefCell::new(shard),
             outboxes: RefCell::default(),
@@ -132,12 +136,20 @@ impl World {
     /// Does something to the shard, and what it wants done then.
     fn act<R>(&self, deed: impl FnOnce(&mut Shard, Timestamp, &mut Effects) -> R) -> R {
         let mut effects = self.effects.take();
-        let result = deed(&mut self.shard.borrow_mut(), self.clock.now(), &mut effects);
+        let result = deed(&mut self.shard.borrow_mut(), self.now(), &mut effects);
         while let Some(effect) = effects.pop() {
             self.perform(effect);
         }
         self.effects.replace(effects);
         result
+    }
+
+    /// The time of this turn. A clock is read once for all packets of a chunk, where each reading costs as much as
+    /// routing a message.
+    fn now(&self) -> Timestamp {
+        let now = self.now.get().unwrap_or_else(|| self.clock.now());
+        self.now.set(Some(now));
+        now
     }
 
     /// Puts a question to the shard.
@@ -230,6 +242,11 @@ impl World {
             self.post.store(StoreBatch { from: self.id, changes: ops, durability, commit });
         }
         self.send_frames();
+        self.now.set(None);
+        let left_out = self.shard.borrow_mut().take_left_out();
+        if left_out > 0 {
+            self.post.leave_out(left_out);
+        }
         let next = self.shard.borrow().next_deadline().map_or(u64::MAX, Timestamp::as_millis);
         if next < self.armed.get() {
             self.armed.set(next);
@@ -255,6 +272,7 @@ impl World {
     pub fn tick(&self) -> Option<std::time::Duration> {
         // Nothing to be woken for while the answer is on its way to the one who would be woken.
         self.armed.set(0);
+        self.now.set(None);
         self.input(Input::Tick);
         self.end_turn();
         let next = self.shard.borrow().next_deadline();

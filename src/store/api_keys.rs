@@ -162,4 +162,4 @@ const MOST_PER_OWNER: usize = 20;
 
 const TABLE: &str = "api_keys";
 const VERSION: u8 = 1;
-const LAST_API_KEY: &str = "last_api_key";
+pub(super) const LAST_API_KEY: &str = "last_api_key";

@@ -6,7 +6,7 @@ use super::keys::Keyring;
 use super::names::NameTable;
 use super::record::{Decoder, Encoder};
 use super::rules::{NewRule, insert_rule};
-use super::seal::{Place, RowKey};
+use super::seal::{BlindIndex, Place, RowKey};
 use crate::broker::{ClassName, Course, PolicyClass, RoleName, RuleEffect, Subject, TopicPattern, UserName};
 use sqlx::{SqliteConnection, query, query_as};
 use std::collections::BTreeSet;
@@ -164,6 +164,11 @@ fn open(keys: &Keyring, (id, name_index, sealed): (i64, Vec<u8>, Vec<u8>)) -> Re
     class.map_err(|source| StoreError::Unreadable { table: TABLE, row: place(id).row.label(), source })
 }
 
+/// The blind index that goes with what is sealed in a row.
+pub(super) fn index_of(keys: &Keyring, opened: &[u8]) -> Option<BlindIndex> {
+    decode(opened).ok().map(|class| NameTable::Classes.index(keys, class.name.as_str()))
+}
+
 fn place(id: i64) -> Place<'static> {
     Place { table: TABLE, column: "sealed", row: RowKey::Number(id) }
 }
@@ -217,4 +222,4 @@ const MOST_CLASSES: usize = 2000;
 
 const TABLE: &str = "classes";
 const VERSION: u8 = 1;
-const LAST_CLASS: &str = "last_class";
+pub(super) const LAST_CLASS: &str = "last_class";

@@ -5,6 +5,7 @@ use super::database::{Database, GENERATION, GENERATION_IN_FORCE};
 use super::error::StoreError;
 use super::keys::{DataKey, Keyring, MasterKey, StoreId};
 use super::migrate::{apply, migrations};
+use super::names::NameTable;
 use super::private_file::{PrivateFile, create_private_folder, put_in_place, remove_if_there};
 use super::roles::{LAST_ROLE, StoredRole, insert_role};
 use super::rules::{LAST_RULE, NewRule, insert_rule};
@@ -76,12 +77,20 @@ pub(super) async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> 
         .execute(&mut *connection)
         .await?;
     let keys = Keyring::new(&data_key, &[])?;
-    for name in RoleName::BUILT_IN {
-        let name = RoleName::new(name)?;
-        insert_role(connection, &keys, &StoredRole { name, built_in: true }).await?;
-    }
+    add_built_in_roles(connection, &keys).await?;
     for (role, pattern, what) in BUILT_IN_RULES {
         insert_rule(connection, &keys, built_in_rule(role, pattern, *what)?).await?;
+    }
+    Ok(())
+}
+
+/// Adds the built-in roles that are not there.
+pub(super) async fn add_built_in_roles(connection: &mut SqliteConnection, keys: &Keyring) -> Result<(), StoreError> {
+    for name in RoleName::BUILT_IN {
+        if NameTable::Roles.find(connection, keys, name).await?.is_none() {
+            let name = RoleName::new(name)?;
+            insert_role(connection, keys, &StoredRole { name, built_in: true }).await?;
+        }
     }
     Ok(())
 }

@@ -95,6 +95,12 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The keys in a database, or the pages that lead to them, are damaged.
+    #[error("the keys in {} cannot be read, and without them nothing in it can; it was left as it is: restore a backup with `securemq restore FILE --force`", path.display())]
+    KeysDamaged {
+        /// The database.
+        path: PathBuf,
+    },
     /// A file that is no backup.
     #[error("{} is no backup of securemq; name a file that `securemq backup` wrote", path.display())]
     NotABackup {
@@ -235,7 +241,7 @@ pub enum StoreError {
     #[error("the disk that holds the database is full; free some space")]
     DiskFull,
     /// The bytes on the disk are no longer a database.
-    #[error("the database file is damaged: {0}; restore a backup")]
+    #[error("the database file is damaged: {0}; `securemq serve` salvages what verifies, or restore a backup")]
     Damaged(sqlx::Error),
     /// SQLite refused for another reason.
     #[error("the database refuses: {0}")]
@@ -368,6 +374,25 @@ impl From<sqlx::Error> for StoreError {
             Some(SQLITE_FULL) => Self::DiskFull,
             Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Damaged(error),
             _ => Self::Database(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether bytes that changed on the disk can be the reason: then a salvage helps, or a backup.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_)
+            | Self::NotOurs { .. }
+            | Self::Missing { .. }
+            | Self::Unreadable { .. }
+            | Self::Sealed(_)
+            | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => true,
+            // A schema that makes no sense, or lacks a table.
+            Self::Database(error) => {
+                error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "1")
+            }
+            _ => false,
         }
     }
 }

@@ -376,6 +376,16 @@ async fn last_mark(connection: &mut SqliteConnection, keys: &Keyring) -> Result<
     Ok(Mark { seq: last.seq.max(written), ..last })
 }
 
+/// Takes out the marks that do not open. Without them the log goes on from its last batch.
+pub(super) async fn mend_marks(connection: &mut SqliteConnection, keys: &Keyring) -> Result<(), StoreError> {
+    for name in [ANCHOR, HEAD] {
+        if read_mark(connection, keys, name).await.is_err() {
+            query("DELETE FROM meta WHERE name = ?").bind(name).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
 fn open(keys: &Keyring, (seq, count, sealed): &(i64, i64, Vec<u8>)) -> Result<Vec<StoredEvent>, StoreError> {
     let opened = keys.open(&place(*seq), sealed)?;
     let events = decode(&opened).and_then(|events| {

@@ -39,6 +39,8 @@ mod create;
 mod tables;
 mod census;
 mod backup;
+mod wal;
+mod salvage;
 mod writer;
 
 pub use api_keys::{ApiKey, ApiScopes};
@@ -57,6 +59,7 @@ pub use queues::ChunkRange;
 pub use retained::{LoadedRetained, RetainedRecord};
 pub use roles::StoredRole;
 pub use rules::NewRule;
+pub use salvage::{Damage, Salvage, SalvagedTable};
 pub use second_factors::SecondFactor;
 pub use sessions::SessionRow;
 pub use users::{Access, CertificateFingerprint, StoredUser};

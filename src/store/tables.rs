@@ -3,6 +3,7 @@
 use super::error::{SealError, StoreError};
 use super::keys::Keyring;
 use super::seal::{BlindIndex, Place, RowKey};
+use super::{classes, retained, roles, rules, users};
 use aws_lc_rs::hmac;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, query_scalar};
@@ -16,7 +17,13 @@ pub(super) struct SealedTable {
     pub(super) columns: &'static [Column],
     /// Which of them the seal knows the row by.
     key: Key,
+    /// The blind index that goes with what is sealed, where there is one: it stands in the first column of bytes.
+    index: Option<IndexOf>,
 }
+
+/// Makes the blind index from what is sealed.
+#[derive(Debug)]
+struct IndexOf(fn(&Keyring, &[u8]) -> Option<BlindIndex>);
 
 /// A column that is not sealed.
 #[derive(Debug)]
@@ -52,44 +59,66 @@ pub(super) enum Value {
 
 /// All tables with seals: the policy first, because it must be whole before anything else counts.
 pub(super) const SEALED_TABLES: &[SealedTable] = &[
-    SealedTable { name: "roles", columns: &[Column::Number("id"), Column::Bytes("name_index")], key: Key::Number(0) },
-    SealedTable { name: "users", columns: &[Column::Number("id"), Column::Bytes("name_index")], key: Key::Number(0) },
+    SealedTable {
+        name: "roles",
+        columns: &[Column::Number("id"), Column::Bytes("name_index")],
+        key: Key::Number(0),
+        index: Some(IndexOf(roles::index_of)),
+    },
+    SealedTable {
+        name: "users",
+        columns: &[Column::Number("id"), Column::Bytes("name_index")],
+        key: Key::Number(0),
+        index: Some(IndexOf(users::index_of)),
+    },
     SealedTable {
         name: "rules",
         columns: &[Column::Number("id"), Column::Bytes("subject_index")],
         key: Key::Number(0),
+        index: Some(IndexOf(rules::index_of)),
     },
-    SealedTable { name: "classes", columns: &[Column::Number("id"), Column::Bytes("name_index")], key: Key::Number(0) },
+    SealedTable {
+        name: "classes",
+        columns: &[Column::Number("id"), Column::Bytes("name_index")],
+        key: Key::Number(0),
+        index: Some(IndexOf(classes::index_of)),
+    },
     SealedTable {
         name: "api_keys",
         columns: &[Column::Number("id"), Column::Bytes("key_index"), Column::Bytes("owner_index")],
         key: Key::Number(0),
+        index: None,
     },
-    SealedTable { name: "second_factors", columns: &[Column::Bytes("user_index")], key: Key::Index(0) },
+    SealedTable { name: "second_factors", columns: &[Column::Bytes("user_index")], key: Key::Index(0), index: None },
     SealedTable {
         name: "retained",
         columns: &[Column::Bytes("topic_index"), Column::Bytes("version")],
         key: Key::Index(0),
+        index: Some(IndexOf(retained::index_of)),
     },
     SealedTable {
         name: "sessions",
         columns: &[Column::Number("id"), Column::Number("run"), Column::Number("frame")],
         key: Key::Triple([0, 1, 2]),
+        index: None,
     },
     SealedTable {
         name: "journal",
         columns: &[Column::Number("seq"), Column::Number("run"), Column::Number("shard"), Column::Number("frame")],
         key: Key::Triple([1, 2, 3]),
+        index: None,
     },
     SealedTable {
         name: "queues",
         columns: &[Column::Number("session"), Column::Number("chunk")],
         key: Key::Pair([0, 1]),
+        index: None,
     },
     SealedTable {
         name: "events",
         columns: &[Column::Number("seq"), Column::Number("count"), Column::Bytes("chain")],
         key: Key::Number(0),
+        index: None,
     },
 ];
 
@@ -124,6 +153,14 @@ impl SealedTable {
     /// Opens the seal of a row.
     pub(super) fn open(&self, keys: &Keyring, row: &SealedRow) -> Result<Zeroizing<Vec<u8>>, SealError> {
         self.at(row, |place| keys.open(&place, &row.sealed))
+    }
+
+    /// Gives a row the blind index that goes with what is sealed in it.
+    pub(super) fn set_index(&self, keys: &Keyring, row: &mut SealedRow, opened: &[u8]) {
+        let Some(index) = self.index.as_ref().and_then(|index| index.0(keys, opened)) else { return };
+        if let Some(Value::Bytes(bytes)) = row.values.iter_mut().find(|value| matches!(value, Value::Bytes(_))) {
+            *bytes = index.as_bytes().to_vec();
+        }
     }
 
     /// Calls with the place of a row.

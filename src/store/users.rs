@@ -9,7 +9,7 @@ use super::names::NameTable;
 use super::record::{Decoder, Encoder};
 use super::roles::demand_role;
 use super::rules::remove_rules_of;
-use super::seal::{Place, RowKey};
+use super::seal::{BlindIndex, Place, RowKey};
 use super::second_factors;
 use super::wall_clock::UnixMillis;
 use crate::broker::{RoleName, Subject, UserName};
@@ -215,6 +215,11 @@ fn open(keys: &Keyring, (id, name_index, sealed): (i64, Vec<u8>, Vec<u8>)) -> Re
         if agrees { Ok(user) } else { Err(RecordError::Disagrees) }
     });
     user.map_err(|source| StoreError::Unreadable { table: TABLE, row: place(id).row.label(), source })
+}
+
+/// The blind index that goes with what is sealed in a row.
+pub(super) fn index_of(keys: &Keyring, opened: &[u8]) -> Option<BlindIndex> {
+    decode(opened).ok().map(|user| NameTable::Users.index(keys, user.name.as_str()))
 }
 
 fn place(id: i64) -> Place<'static> {

@@ -15,8 +15,8 @@ use crate::broker::{Durability, Frame, RetainedVersion};
 use crate::protocol::TopicName;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,8 +33,8 @@ pub enum StoreOp {
         /// Which change this is.
         version: RetainedVersion,
     },
-    /// Appends to the log of events.
-    Events(Vec<StoredEvent>),
+    /// Appends to the log of events; whoever hands them over keeps them in case that they are refused.
+    Events(Arc<Vec<StoredEvent>>),
     /// Begins a run of the broker: its frames may come now. Earlier runs are forgotten once all its shards have said that
     /// they need nothing of them.
     Begin {
@@ -133,6 +133,8 @@ pub struct WriterCounters {
     pub batches: u64,
     /// Transactions that failed.
     pub failures: u64,
+    /// Why the last of these did.
+    pub last_failure: Option<StoreFailure>,
 }
 
 /// Hands changes to the writer. Cloning is cheap.
@@ -150,6 +152,7 @@ struct Shared {
     commits: AtomicU64,
     batches: AtomicU64,
     failures: AtomicU64,
+    last_failure: Mutex<Option<StoreFailure>>,
 }
 
 impl WriterHandle {
@@ -193,6 +196,7 @@ impl WriterHandle {
             commits: self.shared.commits.load(Ordering::Relaxed),
             batches: self.shared.batches.load(Ordering::Relaxed),
             failures: self.shared.failures.load(Ordering::Relaxed),
+            last_failure: *self.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }
@@ -221,7 +225,7 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         let shared = Arc::new(Shared::default());
         let stop = CancellationToken::new();
-        let work = Work { database, shared: shared.clone(), graves: Graves::default(), run: None };
+        let work = Work { database, shared: shared.clone(), graves: Graves::default(), run: None, is_failing: false };
         let task = tokio::spawn(work.run(receiver, stop.clone()));
         Self { handle: WriterHandle { sender, shared, usual: usual.max(Durability::Os) }, stop, task }
     }
@@ -245,6 +249,9 @@ struct Work {
     shared: Arc<Shared>,
     graves: Graves,
     run: Option<Run>,
+    /// Whether the last transaction failed: that is said once, because a full disk may be where the log of the program
+    /// goes, too.
+    is_failing: bool,
 }
 
 /// What the changes of one transaction come to.
@@ -294,17 +301,26 @@ impl Work {
             Ok(()) => {
                 self.shared.commits.fetch_add(1, Ordering::Relaxed);
                 self.shared.batches.fetch_add(u64::try_from(waiters.len()).unwrap_or_default(), Ordering::Relaxed);
+                self.is_failing = false;
             }
-            Err(error) => {
-                self.shared.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%error, batches = waiters.len(), "a transaction failed and was undone");
-            }
+            Err(error) => self.note_failure(error),
         }
         self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
         let result = result.map_err(|error| StoreFailure::of(&error));
         for done in waiters {
             done(result);
         }
+    }
+
+    fn note_failure(&mut self, error: &StoreError) {
+        *self.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(StoreFailure::of(error));
+        self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        if self.is_failing {
+            tracing::debug!(%error, "one more transaction failed and was undone");
+        } else {
+            tracing::error!(%error, "a transaction failed and was undone");
+        }
+        self.is_failing = true;
     }
 
     /// One transaction with few statements in one call, whatever the number of changes.

@@ -51,7 +51,7 @@ test('every word that a page asks for is there, and every word that is there is 
   const beginnings = [...source.matchAll(/`([a-z-]+-)\$\{/g)].map(([, beginning]) => beginning);
   const quoted = new Set([...source.matchAll(/'([\w-]+)'/g)].map(([, key]) => key));
   for (const key of Object.keys(english)) {
-    assert.ok(asked.has(key) || quoted.has(key) || beginnings.some((beginning) => key.startsWith(beginning)), `${key} is not asked for`);
+    assert.ok(asked.has(key) || quoted.has(key) || key.startsWith('row-') || beginnings.some((beginning) => key.startsWith(beginning)), `${key} is not asked for`);
   }
 });
 
@@ -80,6 +80,8 @@ test('every code of the API has words in both languages, and no words are left o
   const fields = found(rustFiles('admin'), /invalid\("(\w+)"/g);
   for (const field of filledIn) fields.delete(field);
   hasWords(fields, (field) => `invalid-${field}`);
+  const rows = found(source('admin/import.rs'), /RowProblem\("([a-z-]+)"/g);
+  hasWords(rows, (code) => code);
   const attention = found(rustFiles('admin'), /"code": "([a-z-]+)"/g);
   hasWords(attention, (code) => `attention-${code}`);
 });
@@ -129,6 +131,20 @@ test('no page makes markup or code from text, and none asks another host', () =>
   }
   assert.doesNotMatch(read('index.html'), /<script(?![^>]*src=)|<style|\sstyle=|\son\w+=/);
   assert.doesNotMatch(read('app.css'), /url\(|@import/);
+});
+
+test('whatever accent a school chooses can be read in every theme', async () => {
+  const { accentTokens, contrast } = await import(join(assets, 'parts/accent.js'));
+  const themes = { light: { grounds: ['#ffffff', '#f6f7f9', '#eef1f5'], text: '#17202b', least: 4.5 }, dark: { grounds: ['#161d26', '#0e1319', '#202a36'], text: '#e8edf3', least: 4.5 }, contrast: { grounds: ['#000000', '#000000', '#1c1c1c'], text: '#ffffff', least: 7 } };
+  const parts = ['00', '40', '80', 'c0', 'ff'];
+  for (const [theme, { grounds, text, least }] of Object.entries(themes)) {
+    for (const accent of parts.flatMap((red) => parts.flatMap((green) => parts.map((blue) => `#${red}${green}${blue}`)))) {
+      const made = accentTokens(accent, { grounds, least });
+      for (const ground of grounds) assert.ok(contrast(made['--accent'], ground) >= least, `${theme} ${accent} on ${ground}`);
+      assert.ok(contrast(made['--on-accent'], made['--accent']) >= 4.5, `${theme} on ${accent}`);
+      assert.ok(contrast(text, made['--tint']) >= 4.5, `${theme} text on the tint of ${accent}`);
+    }
+  }
 });
 
 test('colours keep their contrast in every theme', () => {

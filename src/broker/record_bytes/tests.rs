@@ -25,7 +25,8 @@ fn message(expires_at: Option<u64>) -> Arc<Message> {
             response_topic: Some(text("answer")),
             correlation_data: Some(Bytes::from_static(&[0, 1])),
             user_properties: vec![(text("a"), text("1")), (text("a"), text("2"))],
-        },
+        }
+        .into(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Groups of sessions that share a subscription: each message goes to one of them.
 
 use crate::broker::effect::{GroupKey, SessionRef, ShardId};
+use std::sync::Arc;
 
 /// Where a member of a group is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,14 +25,14 @@ pub struct Member {
 #[derive(Debug)]
 pub struct Group {
     /// What they share.
-    pub key: GroupKey,
+    pub key: Arc<GroupKey>,
     members: Vec<Member>,
     next: usize,
 }
 
 impl Group {
     /// A group without members.
-    pub fn new(key: GroupKey) -> Self {
+    pub fn new(key: Arc<GroupKey>) -> Self {
         Self { key, members: Vec::new(), next: 0 }
     }
 
@@ -79,7 +80,7 @@ mod tests {
 
     fn group(members: &[Member]) -> Group {
         let SharedFilter { share, filter } = SharedFilter::new(&Text::try_from("$share/g/t").unwrap()).unwrap();
-        let mut group = Group::new(GroupKey { share: share.unwrap(), filter });
+        let mut group = Group::new(Arc::new(GroupKey { share: share.unwrap(), filter }));
         members.iter().for_each(|member| group.join(*member));
         group
     }

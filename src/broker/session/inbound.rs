@@ -53,6 +53,11 @@ impl Inbound {
         self.held.push_back(ack);
     }
 
+    /// Whether none is owed, so that the next may go at once if it waits for nothing itself.
+    pub fn holds_nothing(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// The next acknowledgement, if it may go.
     pub fn next_ready(&mut self) -> Option<HeldAck> {
         if self.held.front()?.ticket.is_some() {

@@ -3,6 +3,7 @@
 use crate::broker::durability::Durability;
 use crate::broker::effect::CommitId;
 use crate::broker::message::Message;
+use crate::broker::routing::Match;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::protocol::{PacketId, QoS, SubscriptionId};
 use std::collections::VecDeque;
@@ -26,39 +27,33 @@ pub struct Queued {
 }
 
 impl Queued {
-    /// A message for one subscription. [v5:MQTT-3.3.1-12] [v5:MQTT-3.3.1-13]
-    pub fn live(message: Arc<Message>, options: &SubscriptionOptions) -> Self {
-        let retain = options.retain_as_published && message.retain;
-        Self::new(message, options, retain, false)
+    /// A message for all subscriptions of a session that it matches. [v5:MQTT-3.3.1-12] [v5:MQTT-3.3.1-13]
+    pub fn live(message: Arc<Message>, found: &Match) -> Self {
+        Self {
+            qos: message.qos.min(found.qos),
+            retain: found.retain_as_published && message.retain,
+            message,
+            subscription_ids: found.subscription_ids.clone(),
+            check_delivery: found.check_delivery,
+            is_retained: false,
+        }
     }
 
     /// A retained message for a new subscription. [v5:MQTT-3.3.1-8]
     pub fn retained(message: Arc<Message>, options: &SubscriptionOptions) -> Self {
-        Self::new(message, options, true, true)
-    }
-
-    fn new(message: Arc<Message>, options: &SubscriptionOptions, retain: bool, is_retained: bool) -> Self {
         Self {
             qos: message.qos.min(options.qos),
             message,
-            retain,
+            retain: true,
             subscription_ids: options.id.into_iter().collect(),
             check_delivery: options.check_delivery,
-            is_retained,
+            is_retained: true,
         }
     }
 
     /// Whether a durable session writes down what becomes of it.
     pub fn is_recorded(&self) -> bool {
         self.qos > QoS::AtMostOnce && self.message.durability > Durability::Memory
-    }
-
-    /// Another subscription of the same session matched too: one copy serves both. [v5:MQTT-3.3.4-2]
-    pub fn merge(&mut self, options: &SubscriptionOptions) {
-        self.qos = self.qos.max(self.message.qos.min(options.qos));
-        self.retain |= options.retain_as_published && self.message.retain;
-        self.subscription_ids.extend(options.id);
-        self.check_delivery &= options.check_delivery;
     }
 }
 
@@ -515,8 +510,8 @@ impl Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::message::{MessageProperties, Origin};
-    use crate::protocol::TopicName;
+    use crate::broker::message::Origin;
+    use crate::protocol::{Rare, TopicName};
     use bytes::Bytes;
 
     fn queued(qos: QoS) -> Queued {
@@ -528,11 +523,11 @@ mod tests {
             expires_at: None,
             origin: Origin::System,
             durability: crate::broker::Durability::Commit,
-            properties: MessageProperties::default(),
+            properties: Rare::NOTHING,
         };
         let options =
             SubscriptionOptions { qos, no_local: false, retain_as_published: false, id: None, check_delivery: false };
-        Queued::live(Arc::new(message), &options)
+        Queued::live(Arc::new(message), &Match::new(0, &options))
     }
 
     fn id(number: u16) -> PacketId {

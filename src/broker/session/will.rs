@@ -40,7 +40,8 @@ impl Will {
                 response_topic: properties.response_topic,
                 correlation_data: properties.correlation_data,
                 user_properties: properties.user_properties,
-            },
+            }
+            .into(),
         };
         Ok(Self {
             message: message.compact(),

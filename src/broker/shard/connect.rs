@@ -13,6 +13,7 @@ use crate::broker::input::Connecting;
 use crate::broker::message::SessionKey;
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
+use crate::broker::routing::Routes;
 use crate::broker::session::{
     Drops, HeldAck, Inbound, InboundAliases, Live, Outbound, OutboundAliases, Session, Waiting, Will,
 };
@@ -226,6 +227,7 @@ impl Shard {
             send_quota: usize::from(quota.max(1)),
             max_packet_size: properties.maximum_packet_size.unwrap_or(u32::MAX),
             wants_reasons: properties.request_problem_information != Some(false),
+            routes: Routes::default(),
             inbound_aliases: InboundAliases::new(self.limits.topic_alias_maximum),
             outbound_aliases: OutboundAliases::new(aliases),
             is_welcome: false,
@@ -452,7 +454,8 @@ impl Shard {
         // Nobody is left to be told with 0x97, so whoever is subscribed gets it and nobody later does.
         message.retain = message.retain && !self.retained_is_full(&message.topic, message.payload.len());
         let message = Arc::new(message);
-        let delivered = self.publish_everywhere(now, &message, None, effects);
+        let matches = self.matches_of(&message.topic, &message.origin);
+        let delivered = self.publish_everywhere(now, &message, &matches, None, effects);
         let (qos, retain) = (message.qos, message.retain);
         let durability = self.unusual_durability(&message);
         self.record(index, EventKind::Published { topic, size, qos, retain, delivered, durability }, effects);

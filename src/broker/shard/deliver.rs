@@ -1,6 +1,6 @@
 //! From a message to the connections of those who want it.
 
-use super::core::{Matches, Shard};
+use super::core::Shard;
 use super::policy::may_still_be_sent;
 use super::timers::Timer;
 use crate::broker::access::Permission;
@@ -13,6 +13,7 @@ use crate::broker::limits::Limits;
 use crate::broker::message::{Message, Origin};
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
+use crate::broker::routing::{Match, Matches};
 use crate::broker::session::{Live, Queued, Session, Stage, Unsaid};
 use crate::broker::time::Timestamp;
 use crate::protocol::{Packet, PacketId, PubAck, QoS, ReasonCode, SharedFilter, Text, TopicName};
@@ -25,14 +26,13 @@ impl Shard {
         &mut self,
         now: Timestamp,
         message: &Arc<Message>,
+        matches: &Matches,
         ticket: Option<Ticket>,
         effects: &mut Effects,
     ) -> u32 {
-        let matches = self.matches_of(message);
         let retained = message.retain.then(|| self.retain(message, effects));
-        let wanting = |peer: ShardId, matches: &Matches| matches.peers.contains(&peer);
         for peer in self.peers() {
-            let route = wanting(peer, &matches);
+            let route = matches.peers.contains(&peer);
             if !route && retained.is_none() {
                 continue;
             }
@@ -43,8 +43,8 @@ impl Shard {
             let frame = PeerFrame::Published { message: Arc::clone(message), route, retained, once, ticket };
             effects.push(Effect::Forward { peer, frame });
         }
-        let others = u32::try_from(matches.peers.len()).unwrap_or(u32::MAX);
-        self.deliver_here(now, message, matches, ticket, effects).saturating_add(others)
+        self.deliver_here(now, message, matches, ticket, effects);
+        u32::try_from(matches.count()).unwrap_or(u32::MAX)
     }
 
     /// Delivers a message that another shard passed on.
@@ -55,8 +55,8 @@ impl Shard {
         ticket: Option<Ticket>,
         effects: &mut Effects,
     ) {
-        let matches = self.matches_of(message);
-        self.deliver_here(now, message, matches, ticket, effects);
+        let matches = self.matches_of(&message.topic, &message.origin);
+        self.deliver_here(now, message, &matches, ticket, effects);
     }
 
     /// Makes a message the retained one of its topic and stores that. [v5:MQTT-3.3.1-5]
@@ -97,28 +97,12 @@ impl Shard {
         }
     }
 
-    fn matches_of(&mut self, message: &Message) -> Matches {
-        let mut matches = std::mem::take(&mut self.matches);
-        matches.sessions.clear();
-        matches.groups.clear();
-        matches.peers.clear();
-        let mut leaves = 0_usize;
-        self.trie.for_each_match(&message.topic, &mut |leaf| {
-            if !leaf.sessions().is_empty() {
-                leaves = leaves.saturating_add(1);
-            }
-            matches.sessions.extend_from_slice(leaf.sessions());
-            matches.groups.extend_from_slice(leaf.groups());
-            for peer in leaf.peers() {
-                if !matches.peers.contains(peer) {
-                    matches.peers.push(*peer);
-                }
-            }
-        });
-        if leaves > 1 {
-            // Subscriptions of one session come together, so that it is sent one copy.
-            matches.sessions.sort_by_key(|(index, _)| *index);
-        }
+    /// Who wants the messages of a topic, found in the tree.
+    pub(super) fn matches_of(&self, topic: &TopicName, origin: &Origin) -> Matches {
+        let mut matches = Matches::default();
+        let found = &mut |leaf| matches.add(leaf, |index| self.is_from(origin, index));
+        self.trie.for_each_match(topic, found);
+        matches.join();
         matches
     }
 
@@ -126,43 +110,22 @@ impl Shard {
         &mut self,
         now: Timestamp,
         message: &Arc<Message>,
-        mut matches: Matches,
+        matches: &Matches,
         ticket: Option<Ticket>,
         effects: &mut Effects,
-    ) -> u32 {
-        let mut matched = 0_u32;
-        let mut pending: Option<(u32, Queued)> = None;
-        for (index, options) in matches.sessions.drain(..) {
-            if options.no_local && self.is_from(message, index) {
-                continue;
-            }
-            match &mut pending {
-                Some((last, queued)) if *last == index => queued.merge(&options),
-                _ => {
-                    let next = (index, Queued::live(Arc::clone(message), &options));
-                    if let Some((index, queued)) = pending.replace(next) {
-                        matched = matched.saturating_add(1);
-                        self.deliver(now, index, queued, effects);
-                    }
-                }
-            }
-        }
-        if let Some((index, queued)) = pending {
-            matched = matched.saturating_add(1);
-            self.deliver(now, index, queued, effects);
+    ) {
+        for found in &matches.sessions {
+            self.deliver(now, found.index, Queued::live(Arc::clone(message), found), effects);
         }
         self.write_receivers(message, effects);
-        for group in matches.groups.drain(..) {
-            matched = matched.saturating_add(1);
-            self.deliver_to_group(now, group, message, ticket, 0, effects);
+        for group in &matches.groups {
+            self.deliver_to_group(now, *group, message, ticket, 0, effects);
         }
-        self.matches = matches;
-        matched
     }
 
-    /// Whether the message was published by this session. [v5:MQTT-3.8.3-3]
-    pub(super) fn is_from(&self, message: &Message, index: u32) -> bool {
-        match (&message.origin, self.sessions.get(index)) {
+    /// Whether a message was published by this session. [v5:MQTT-3.8.3-3]
+    pub(super) fn is_from(&self, origin: &Origin, index: u32) -> bool {
+        match (origin, self.sessions.get(index)) {
             (Origin::Client(key), Some(session)) => **key == *session.key,
             (Origin::Client(_) | Origin::System, _) => false,
         }
@@ -182,7 +145,7 @@ impl Shard {
         while let Some(keeper) = self.groups.get_mut(group) {
             let Some(member) = keeper.choose(tried) else { return self.counters.drop(Reason::Denied) };
             tried = tried.saturating_add(1);
-            let (group, session) = (keeper.key.clone(), member.at.session);
+            let (group, session) = (Arc::clone(&keeper.key), member.at.session);
             if member.at.shard != self.id {
                 if let Some(ticket) = ticket {
                     self.promises.wait_for_one(ticket);
@@ -209,8 +172,8 @@ impl Shard {
         let Some(index) = self.find(member) else { return Offer::Left };
         let Some(session) = self.sessions.get(index) else { return Offer::Left };
         let name = SharedFilter { share: Some(group.share.clone()), filter: group.filter.clone() }.to_string();
-        let Some(subscription) = session.subscriptions.get(&name) else { return Offer::Left };
-        let queued = Queued::live(Arc::clone(message), &subscription.options);
+        let Some(subscription) = session.subscriptions.get(name.as_str()) else { return Offer::Left };
+        let queued = Queued::live(Arc::clone(message), &Match::new(index, &subscription.options));
         if queued.check_delivery && !may_receive(session, &queued) {
             return Offer::Forbidden;
         }
@@ -232,7 +195,7 @@ impl Shard {
         let Some(session) = self.sessions.get(index) else { return };
         let is_first = session.outbound.queue_is_empty_for(queued.qos);
         if is_first && may_send(session, queued.qos, self.limits.high_water) {
-            self.transmit(now, index, &queued, Source::Router, effects);
+            self.transmit(now, index, queued, Source::Router, effects);
         } else {
             self.enqueue(now, index, queued, effects);
         }
@@ -418,40 +381,36 @@ impl Shard {
                 }
                 continue;
             }
-            self.transmit(now, index, &next, Source::Queue, effects);
+            self.transmit(now, index, next, Source::Queue, effects);
         }
     }
 
     /// Sends a message now; above QoS 0 it is in flight from here on. One of QoS 2 goes to a durable session when that is
     /// on disk: sent again under another identifier it would arrive twice.
-    fn transmit(&mut self, now: Timestamp, index: u32, queued: &Queued, source: Source, effects: &mut Effects) {
+    fn transmit(&mut self, now: Timestamp, index: u32, queued: Queued, source: Source, effects: &mut Effects) {
         let qos = queued.qos;
-        let refusal = |shard: &mut Self, reason, effects: &mut Effects| {
-            shard.dropped(now, index, &queued.message, reason, effects);
-            if source == Source::Queue && queued.is_recorded() {
-                shard.journal(index, |session| Record::Dropped { session }, effects);
-            }
-        };
         if queued.message.is_expired(now) {
-            return refusal(self, Reason::Expired, effects);
+            return self.not_sent(now, index, (&queued.message, qos), Reason::Expired, source, effects);
         }
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(live) = session.live.as_mut() else { return };
+        let in_flight = (qos > QoS::AtMostOnce).then(|| queued.clone());
         let mut delivery = delivery_of(now, queued);
-        delivery.packet_id = (qos > QoS::AtMostOnce).then_some(PacketId::FIRST);
+        // To be measured; all identifiers are of one length.
+        delivery.packet_id = in_flight.as_ref().map(|_| PacketId::FIRST);
         if !fit(live, &delivery) {
-            return refusal(self, Reason::TooLargeForReceiver, effects);
+            return self.not_sent(now, index, (&delivery.message, qos), Reason::TooLargeForReceiver, source, effects);
         }
         let connection = live.connection;
         self.counters.sent = self.counters.sent.saturating_add(1);
         live.sent = live.sent.saturating_add(1);
-        if qos == QoS::AtMostOnce {
+        let Some(queued) = in_flight else {
             return self.send_in_order(index, Effect::Deliver { connection, delivery }, effects);
-        }
+        };
         let packet_id = session.outbound.send(queued.clone());
         delivery.packet_id = Some(packet_id);
         match source {
-            Source::Router => self.owe(index, queued, Some(packet_id)),
+            Source::Router => self.owe(index, &queued, Some(packet_id)),
             Source::Queue if queued.is_recorded() => self.journal_sent(index, qos, packet_id, effects),
             Source::Queue => {}
         }
@@ -460,6 +419,22 @@ impl Shard {
             (QoS::ExactlyOnce, Source::Router) => self.send_with_next(index, effect, effects),
             (QoS::ExactlyOnce, Source::Queue) => self.send_when_stored(index, effect, effects),
             (QoS::AtMostOnce | QoS::AtLeastOnce, _) => self.send_in_order(index, effect, effects),
+        }
+    }
+
+    /// A message that cannot be sent is dropped; one that was owed is owed no longer.
+    fn not_sent(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        (message, qos): (&Message, QoS),
+        reason: Reason,
+        source: Source,
+        effects: &mut Effects,
+    ) {
+        self.dropped(now, index, message, reason, effects);
+        if source == Source::Queue && qos > QoS::AtMostOnce && message.durability > Durability::Memory {
+            self.journal(index, |session| Record::Dropped { session }, effects);
         }
     }
 
@@ -475,7 +450,7 @@ impl Shard {
         if sent.stage == Stage::Comp {
             return effects.push(pubrel);
         }
-        let mut delivery = delivery_of(now, &sent.queued);
+        let mut delivery = delivery_of(now, sent.queued.clone());
         delivery.dup = true;
         delivery.packet_id = Some(sent.packet_id);
         if is_forbidden || !fit(live, &delivery) {
@@ -489,7 +464,7 @@ impl Shard {
                 self.journal_finished(now, index, &sent, effects);
             }
             let reason = if is_forbidden { Reason::Denied } else { Reason::TooLargeForReceiver };
-            self.dropped(now, index, &sent.queued.message, reason, effects);
+            self.dropped(now, index, &delivery.message, reason, effects);
             return;
         }
         live.give_alias(&mut delivery);
@@ -551,16 +526,16 @@ fn fit(live: &mut Live, delivery: &Delivery) -> bool {
     true
 }
 
-fn delivery_of(now: Timestamp, queued: &Queued) -> Delivery {
+fn delivery_of(now: Timestamp, queued: Queued) -> Delivery {
     Delivery {
-        message: Arc::clone(&queued.message),
+        expiry_left: queued.message.expires_at.map(|end| end.secs_left(now)),
+        message: queued.message,
         dup: false,
         qos: queued.qos,
         retain: queued.retain,
         is_retained: queued.is_retained,
         packet_id: None,
-        subscription_ids: queued.subscription_ids.clone(),
-        expiry_left: queued.message.expires_at.map(|end| end.secs_left(now)),
+        subscription_ids: queued.subscription_ids,
         alias: AliasUse::None,
     }
 }

@@ -181,7 +181,7 @@ impl Shard {
         let subscriptions = session.subscriptions.iter();
         Some(ClientDetail {
             view: view(session),
-            subscriptions: subscriptions.map(|(name, subscription)| (name.clone(), subscription.options)).collect(),
+            subscriptions: subscriptions.map(|(name, subscription)| (name.to_string(), subscription.options)).collect(),
             will: session.will.as_ref().map(|will| WillView {
                 topic: will.message.topic.clone(),
                 qos: will.message.qos,
@@ -233,7 +233,7 @@ impl Shard {
             for (name, subscription) in &session.subscriptions {
                 let filter = &subscription.filter.filter;
                 if losses.len() < limit && whole(&session.rights, filter) > whole(&then, filter) {
-                    losses.push(Loss { key: Arc::clone(&session.key), filter: name.clone() });
+                    losses.push(Loss { key: Arc::clone(&session.key), filter: name.to_string() });
                 }
             }
         }

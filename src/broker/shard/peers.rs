@@ -13,6 +13,7 @@ use crate::broker::routing::{Group, Member, MemberAt};
 use crate::broker::session::Subscription;
 use crate::broker::time::Timestamp;
 use crate::protocol::TopicFilter;
+use std::sync::Arc;
 
 impl Shard {
     /// Another shard says something.
@@ -181,7 +182,13 @@ impl Shard {
     }
 
     /// A session of this shard joins a group, or comes and goes as its member. With a ticket, that waits until it holds.
-    pub(super) fn join_group(&mut self, index: u32, group: GroupKey, ticket: Option<Ticket>, effects: &mut Effects) {
+    pub(super) fn join_group(
+        &mut self,
+        index: u32,
+        group: Arc<GroupKey>,
+        ticket: Option<Ticket>,
+        effects: &mut Effects,
+    ) {
         let Some(session) = self.sessions.get(index) else { return };
         let (member, online) = (session.at, session.live.is_some());
         let owner = self.owner_of(&group);
@@ -196,14 +203,14 @@ impl Shard {
         effects.push(Effect::Forward { peer: owner, frame });
     }
 
-    pub(super) fn leave_group(&mut self, index: u32, group: &GroupKey, effects: &mut Effects) {
+    pub(super) fn leave_group(&mut self, index: u32, group: &Arc<GroupKey>, effects: &mut Effects) {
         let Some(session) = self.sessions.get(index) else { return };
         let member = session.at;
         let owner = self.owner_of(group);
         if owner == self.id {
             return self.remove_member(group, MemberAt { shard: self.id, session: member }, effects);
         }
-        let frame = PeerFrame::GroupLeft { group: group.clone(), member };
+        let frame = PeerFrame::GroupLeft { group: Arc::clone(group), member };
         effects.push(Effect::Forward { peer: owner, frame });
     }
 
@@ -212,22 +219,22 @@ impl Shard {
         let Some(session) = self.sessions.get(index) else { return };
         let group_of = |subscription: &Subscription| {
             let share = subscription.filter.share.clone()?;
-            Some(GroupKey { share, filter: subscription.filter.filter.clone() })
+            Some(Arc::new(GroupKey { share, filter: subscription.filter.filter.clone() }))
         };
-        let groups: Vec<_> = session.subscriptions.values().filter_map(group_of).collect();
+        let groups: Vec<_> = session.subscriptions.values().filter_map(|subscription| group_of(subscription)).collect();
         for group in groups {
             self.join_group(index, group, None, effects);
         }
     }
 
-    fn add_member(&mut self, key: GroupKey, member: Member, effects: &mut Effects) {
+    fn add_member(&mut self, key: Arc<GroupKey>, member: Member, effects: &mut Effects) {
         if let Some(&index) = self.groups_by_key.get(&key) {
             if let Some(group) = self.groups.get_mut(index) {
                 group.join(member);
             }
             return;
         }
-        let at = self.groups.insert_with(|_| Group::new(key.clone()));
+        let at = self.groups.insert_with(|_| Group::new(Arc::clone(&key)));
         if let Some(group) = self.groups.get_mut(at.index) {
             group.join(member);
         }

@@ -10,6 +10,7 @@ use crate::broker::frame::Once;
 use crate::broker::message::{Message, MessageProperties, Origin};
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
+use crate::broker::routing::Route;
 use crate::broker::session::{HeldAck, Settled, Stage};
 use crate::broker::time::Timestamp;
 use crate::protocol::{
@@ -34,23 +35,41 @@ impl Shard {
         if let Some(live) = self.live(index) {
             live.received = live.received.saturating_add(1);
         }
-        let Some(session) = self.sessions.get(index) else { return };
-        let verdict = session.rights.verdict(Permission::Publish, &topic);
-        let refusal = match verdict {
-            Verdict::Allowed(_) if publish.retain && self.retained_is_full(&topic, publish.payload.len()) => {
-                Some((Reason::TooManyRetained, None))
-            }
-            Verdict::Allowed(_) if publish.properties.user_properties.len() > self.limits.max_user_properties => {
-                Some((Reason::TooManyUserProperties, None))
-            }
-            Verdict::Allowed(_) => None,
-            Verdict::Denied(rule) | Verdict::Paused(rule) => Some((verdict.reason(), Some(rule))),
-            Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => Some((verdict.reason(), None)),
-        };
-        match refusal {
-            Some((reason, rule)) => self.refuse_publish(now, index, &publish, &topic, (reason, rule), effects),
-            None => self.accept_publish(now, index, publish, topic, effects),
+        match self.refusal_of(index, &publish, &topic) {
+            Ok(route) => self.accept_publish(now, index, publish, &topic, route, effects),
+            Err((reason, rule)) => self.refuse_publish(now, index, &publish, &topic, (reason, rule), effects),
         }
+    }
+
+    /// Whether a message may be published; if so, with the route of its topic, if that is known.
+    fn refusal_of(
+        &mut self,
+        index: u32,
+        publish: &Publish,
+        topic: &TopicName,
+    ) -> Result<Option<Box<Route>>, (Reason, Option<RuleId>)> {
+        let version = self.trie.version();
+        let route = self.live(index).and_then(|live| live.routes.take(topic, version));
+        if route.is_none()
+            && let Some(session) = self.sessions.get(index)
+        {
+            match session.rights.verdict(Permission::Publish, topic) {
+                Verdict::Allowed(_) => {}
+                verdict @ (Verdict::Denied(rule) | Verdict::Paused(rule)) => {
+                    return Err((verdict.reason(), Some(rule)));
+                }
+                verdict @ (Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser) => {
+                    return Err((verdict.reason(), None));
+                }
+            }
+        }
+        if publish.retain && self.retained_is_full(topic, publish.payload.len()) {
+            return Err((Reason::TooManyRetained, None));
+        }
+        if publish.properties.user_properties.len() > self.limits.max_user_properties {
+            return Err((Reason::TooManyUserProperties, None));
+        }
+        Ok(route)
     }
 
     /// The topic of a message that may come now.
@@ -66,6 +85,11 @@ impl Shard {
             && publish.packet_id.is_some_and(|id| session.inbound.unreleased.contains_key(&id));
         if publish.qos > QoS::AtMostOnce && !is_repeated && session.inbound.unacknowledged() >= usize::from(maximum) {
             return Err(Violation::ReceiveMaximumExceeded(maximum));
+        }
+        if publish.properties.topic_alias.is_none()
+            && let Some(topic) = live.routes.topic(publish.topic.as_bytes())
+        {
+            return Ok(topic.clone());
         }
         live.inbound_aliases.resolve(&publish.topic, publish.properties.topic_alias)
     }
@@ -100,27 +124,30 @@ impl Shard {
         now: Timestamp,
         index: u32,
         publish: Publish,
-        topic: TopicName,
+        topic: &TopicName,
+        route: Option<Box<Route>>,
         effects: &mut Effects,
     ) {
         let Some(session) = self.sessions.get(index) else { return };
-        let (at, key) = (session.at, Arc::clone(&session.key));
+        let (at, origin) = (session.at, Origin::Client(Arc::clone(&session.key)));
         let (qos, packet_id, retain) = (publish.qos, publish.packet_id, publish.retain);
         let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
-        let (durability, _) = self.limits.durabilities.of(&topic, qos, session.listener);
+        let route = route.unwrap_or_else(|| self.find_route(topic, &origin));
+        let (durability, _) = self.limits.durabilities.of(topic, qos, session.listener);
         let message = Message {
-            topic,
+            topic: route.topic.clone(),
             payload: publish.payload,
             qos,
             retain,
             expires_at: expires_at(now, publish.properties.message_expiry_interval),
-            origin: Origin::Client(key),
+            origin,
             durability,
             properties: MessageProperties::of(publish.properties),
         };
         // What may be kept must not keep the read buffer that it arrived in.
-        let message = Arc::new(if retain || qos > QoS::AtMostOnce { message.compact() } else { message });
+        let message = Arc::new(if retain || qos > QoS::AtMostOnce { message.let_go() } else { message });
         if let Some((refusing, reason)) = self.refusal_for(index, &message) {
+            self.keep_route(index, route);
             self.dropped(now, refusing, &message, reason, effects);
             return self.answer_refusal(now, index, qos, packet_id, reason, effects);
         }
@@ -131,11 +158,12 @@ impl Shard {
         }
         self.journal.once = self.once_of(index, packet_id.filter(|_| qos == QoS::ExactlyOnce));
         self.is_refused = false;
-        let matched = self.publish_everywhere(now, &message, ticket, effects);
+        let matched = self.publish_everywhere(now, &message, &route.matches, ticket, effects);
         self.journal.once = None;
+        self.keep_route(index, route);
         let ticket = self.close_message_promise(ticket, before, &message);
         let outcome = self.outcome_of_routing();
-        if self.limits.log_publish {
+        if self.limits.log_publish && self.log_budget.affords(now, self.limits.max_events_per_second) {
             let topic = message.topic.text().clone();
             let (delivered, durability) = (matched, self.unusual_durability(&message));
             let kind = EventKind::Published { topic, size, qos, retain, delivered, durability };
@@ -143,6 +171,18 @@ impl Shard {
         }
         if let Some(packet_id) = packet_id {
             self.acknowledge(now, index, qos, packet_id, (matched, outcome), ticket, effects);
+        }
+    }
+
+    /// Where the publisher's messages of this topic go, as far as the tree knows now.
+    fn find_route(&self, topic: &TopicName, origin: &Origin) -> Box<Route> {
+        let matches = self.matches_of(topic, origin);
+        Box::new(Route { topic: topic.compact(), matches, version: self.trie.version() })
+    }
+
+    fn keep_route(&mut self, index: u32, route: Box<Route>) {
+        if let Some(live) = self.live(index) {
+            live.routes.keep(route);
         }
     }
 
@@ -247,7 +287,7 @@ impl Shard {
         let ack = if live.version.has_properties() {
             session.inbound.unreleased.remove(&packet_id);
             let reason_string = live.wants_reasons.then(|| Text::try_from(reason.words()).ok()).flatten();
-            let properties = PubAckProperties { reason_string, user_properties: Vec::new() };
+            let properties = PubAckProperties { reason_string, user_properties: Vec::new() }.into();
             PubAck { packet_id, reason: reason.code(), properties }
         } else {
             if qos == QoS::ExactlyOnce {

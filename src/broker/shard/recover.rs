@@ -84,12 +84,12 @@ impl Shard {
             Record::Subscribed { session, filter, options } => {
                 let Some(index) = self.touch(session) else { return };
                 let Some(session) = self.sessions.get_mut(index) else { return };
-                session.subscriptions.insert(filter.to_string(), Subscription { filter, options });
+                session.subscriptions.insert(filter.to_string().into(), Box::new(Subscription { filter, options }));
             }
             Record::Unsubscribed { session, filter } => {
                 let Some(index) = self.touch(session) else { return };
                 let Some(session) = self.sessions.get_mut(index) else { return };
-                session.subscriptions.remove(&filter.to_string());
+                session.subscriptions.remove(filter.to_string().as_str());
             }
             Record::Queued { message, receivers, once } => {
                 for receiver in &receivers {

@@ -30,7 +30,7 @@ fn content(number: u64) -> Bytes {
 
 /// The files as a crash of the process leaves them: the database, and then the log beside it. If the log began anew in
 /// between, the two do not belong together, so they are copied again.
-fn crash(world: &World) -> World {
+pub(super) fn crash(world: &World) -> World {
     let name = |folder: &Path| folder.join("securemq.db-wal");
     // Salts in the header of the log tell one beginning from another.
     let beginning = |folder: &Path| fs::read(name(folder)).unwrap().get(..32).map(<[u8]>::to_vec);

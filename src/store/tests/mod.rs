@@ -4,6 +4,7 @@ mod access;
 mod backup;
 mod classes;
 mod crashes;
+mod damage;
 mod files;
 mod frames;
 mod logs;
@@ -107,7 +108,8 @@ fn message(name: &str, payload: &'static [u8]) -> Message {
             response_topic: Some(text("answers")),
             correlation_data: Some(b"correlation".as_slice().into()),
             user_properties: vec![(text("name"), text("value")), (text("name"), text("again"))],
-        },
+        }
+        .into(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Packets in few words.
 
 use crate::protocol::{
-    Disconnect, Packet, PacketId, PubAck, Publish, PublishProperties, QoS, ReasonCode, RetainHandling, Subscribe,
-    SubscribeRequest, SubscriptionId, Text, Unsubscribe,
+    Disconnect, Packet, PacketId, PubAck, Publish, QoS, Rare, ReasonCode, RetainHandling, Subscribe, SubscribeRequest,
+    SubscriptionId, Text, Unsubscribe,
 };
 use bytes::Bytes;
 
@@ -23,7 +23,7 @@ pub fn publish(topic: &str, payload: &str, qos: u8, packet_id: u16) -> Publish {
         retain: false,
         topic: text(topic),
         packet_id: (qos > QoS::AtMostOnce).then(|| id(packet_id)),
-        properties: PublishProperties::default(),
+        properties: Rare::NOTHING,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     }
 }

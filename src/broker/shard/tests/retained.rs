@@ -4,8 +4,8 @@ use super::stage::{Stage, client, publish, retain, subscribe};
 use crate::broker::effect::{CommitOutcome, RetainedVersion};
 use crate::broker::input::Input;
 use crate::broker::limits::Limits;
-use crate::broker::message::{Message, MessageProperties, Origin};
-use crate::protocol::{Packet, ProtocolVersion, Publish, QoS, TopicName};
+use crate::broker::message::{Message, Origin};
+use crate::protocol::{Packet, ProtocolVersion, Publish, QoS, Rare, TopicName};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -144,7 +144,7 @@ fn restored_messages_are_retained_and_older_than_what_is_published_next() {
         expires_at: None,
         origin: Origin::System,
         durability: crate::broker::Durability::Commit,
-        properties: MessageProperties::default(),
+        properties: Rare::NOTHING,
     };
     let version = RetainedVersion { counter: 41, shard: 3 };
     stage.input(0, Input::Restored { message: Arc::new(message), version });

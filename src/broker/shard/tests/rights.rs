@@ -40,6 +40,25 @@ fn the_identifier_of_a_refused_message_of_qos_2_is_free() {
     assert_eq!(stage.hear(connection), ["pubrec #1 0x87", "publish open=x", "pubrec #1"]);
 }
 
+/// What is known of the topics that a client published to last is forgotten with its rights.
+#[test]
+fn a_publisher_who_loses_the_right_is_refused_however_often_the_topic_was_published_to() {
+    let mut stage = Stage::one();
+    let (subscriber, publisher) = (stage.connect(client("s").user("bob")), stage.connect(client("p")));
+    stage.subscribed(subscriber, "#", 0);
+    let publish_twice = |stage: &mut Stage| {
+        stage.send(publisher, publish("a/b", "x", 1, 1));
+        stage.send(publisher, publish("a/b", "x", 1, 2));
+        (stage.hear(publisher), stage.hear(subscriber).len())
+    };
+    let (taken, refused) = (["puback #1", "puback #2"], ["puback #1 0x87", "puback #2 0x87"]);
+    assert_eq!(publish_twice(&mut stage), (taken.map(String::from).to_vec(), 2));
+    stage.rules(&["Student allow pubsub #", "ann deny pub a/+"]);
+    assert_eq!(publish_twice(&mut stage), (refused.map(String::from).to_vec(), 0));
+    stage.rules(&["Student allow pubsub #"]);
+    assert_eq!(publish_twice(&mut stage), (taken.map(String::from).to_vec(), 2));
+}
+
 /// A live subscription whose right is gone brings nothing, and works again when the right comes back.
 #[test]
 fn a_live_subscription_ends_with_its_right_and_returns_with_it() {
