@@ -83,6 +83,17 @@ impl ChangeConnection {
         }
     }
 
+    /// Closes the connection as the last one: SQLite brings its log into the file when the last connection ends, but only
+    /// if that one may write. So one is opened if there is none, as after a change that was given up.
+    pub(super) async fn close_last(&self) -> Result<(), StoreError> {
+        let Ok(mut last) = self.open().await else {
+            // The log stays beside the file, and the next start reads it.
+            return Ok(());
+        };
+        query("SELECT 1 FROM sqlite_schema LIMIT 1").execute(last.connection()).await?;
+        Ok(last.connection.close().await?)
+    }
+
     /// A connection on which nothing has begun.
     async fn open(&self) -> Result<Change<'_>, StoreError> {
         let (connection, synced) = match self.take() {

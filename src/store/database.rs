@@ -63,10 +63,11 @@ impl Database {
         Ok(Self { shared: Arc::new(Shared { path, keys, readers }), changes })
     }
 
-    /// Closes the connections of all clones, after what they do now.
+    /// Closes the connections of all clones, after what they do now. If no other process has it open, the database is
+    /// whole in one file then.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.shared.readers.close().await;
-        self.changes.close().await
+        self.changes.close_last().await
     }
 
     /// Closes the connection that changes are made through; the next change opens it again.

@@ -1,17 +1,18 @@
 //! Other shards: what they want, what they pass on, and the groups kept for them. And the store, which commits.
 
 use super::core::Shard;
+use super::deliver::Offer;
 use super::promises::{Due, Kept};
 use crate::broker::durability::Durability;
 use crate::broker::effect::{
-    CommitId, CommitOutcome, Effect, Effects, GroupKey, PeerFrame, SessionRef, ShardId, Ticket, partition_of_group,
+    CommitId, CommitOutcome, Effect, Effects, GroupKey, PeerFrame, ShardId, Ticket, partition_of_group,
     shard_of_partition,
 };
 use crate::broker::message::Message;
 use crate::broker::routing::{Group, Member, MemberAt};
 use crate::broker::session::Subscription;
 use crate::broker::time::Timestamp;
-use crate::protocol::{SharedFilter, TopicFilter};
+use crate::protocol::TopicFilter;
 use std::sync::Arc;
 
 impl Shard {
@@ -50,14 +51,14 @@ impl Shard {
             PeerFrame::GroupDelivery { group, member, message, once, ticket, tried } => {
                 let (promise, before) = self.promise_to_peer(peer, ticket);
                 self.journal.once = once;
-                let is_taken = self.deliver_to_member(now, &group, member, &message, effects);
+                let offer = self.deliver_to_member(now, &group, member, &message, effects);
                 self.journal.once = None;
-                if is_taken {
+                if offer == Offer::Taken {
                     self.end_message_promise(peer, ticket, promise, before, &message, effects);
                 } else {
                     promise.and_then(|promise| self.promises.close_if_empty(promise));
-                    // Whoever has left is none of those who are left to be offered it.
-                    let tried = if self.takes_part(&group, member) { tried } else { tried.saturating_sub(1) };
+                    // One that left is not counted: the group has one member less to try.
+                    let tried = if offer == Offer::Left { tried.saturating_sub(1) } else { tried };
                     effects.push(Effect::Forward {
                         peer,
                         frame: PeerFrame::GroupRefused { group, message, once, ticket, tried },
@@ -92,12 +93,6 @@ impl Shard {
                 }
             }
         }
-    }
-
-    fn takes_part(&self, group: &GroupKey, member: SessionRef) -> bool {
-        let session = self.find(member).and_then(|index| self.sessions.get(index));
-        let name = SharedFilter { share: Some(group.share.clone()), filter: group.filter.clone() }.to_string();
-        session.is_some_and(|session| session.subscriptions.contains_key(name.as_str()))
     }
 
     /// A promise of this shard for a ticket of another, and what was written down before it.
