@@ -26,12 +26,14 @@ function View({ who }) {
   const page = pageAt(parts, who.role);
   const [loaded, setLoaded] = useState({});
   useEffect(() => {
-    if (page) {
-      page.load().then(
-        (view) => setLoaded({ page, view: view.default }),
-        () => setLoaded({ page, failed: true }),
-      );
-    }
+    let left = false; // what was left before it came must not take the place of what is there
+    page?.load().then(
+      (view) => left || setLoaded({ page, view: view.default }),
+      () => left || setLoaded({ page, failed: true }),
+    );
+    return () => {
+      left = true;
+    };
   }, [page]);
   if (!page) return html`<${Page} title=${t('not-found')}><${Empty} icon="search" title=${t('not-found-title')}><a href="#/">${t('to-home')}</a><//><//>`;
   if (loaded.page !== page) return html`<${Loading} />`;

@@ -11,5 +11,6 @@ pub mod auth;
 pub mod audit;
 pub mod server;
 pub mod bridge;
+pub mod bench;
 pub mod admin;
 pub mod cli;

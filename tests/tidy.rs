@@ -22,7 +22,7 @@ const ROWS: &[&[&str]] = &[
     &["auth", "audit"],
     &["server"],
     &["bridge", "cluster"],
-    &["admin"],
+    &["bench", "admin"],
     &["cli"],
 ];
 
@@ -328,10 +328,12 @@ fn printing(tree: &Tree) -> Vec<String> {
     const STREAMS: [&str; 2] = ["stdout", "stderr"];
     let mut problems = Vec::new();
     for (name, file) in tree.shipped().filter(|(name, _)| *name != "src/cli/output.rs") {
-        for window in file.code.windows(2) {
-            let (word, next) = (window[0].text.as_str(), window[1].text.as_str());
-            if MACROS.contains(&word) && next == "!" || STREAMS.contains(&word) && next == "(" {
-                problems.push(format!("{name}:{}: {word} outside src/cli/output.rs", window[0].line));
+        for window in file.code.windows(3) {
+            let [before, word, next] = [0, 1, 2].map(|place| window[place].text.as_str());
+            // As a method it says where the output of another program goes.
+            let is_stream = STREAMS.contains(&word) && before != ".";
+            if MACROS.contains(&word) && next == "!" || is_stream && next == "(" {
+                problems.push(format!("{name}:{}: {word} outside src/cli/output.rs", window[1].line));
             }
         }
     }

@@ -31,6 +31,7 @@ export class Finder {
       { kind: 'pages', icon: 'right', find: (term) => this.pages(term) },
       { kind: 'clients', icon: 'clients', find: (term, abort) => this.clients(term, abort) },
       { kind: 'users', icon: 'users', is: admin, find: (term, abort) => this.users(term, abort) },
+      { kind: 'classes', icon: 'classes', is: this.role !== 'Student', find: (term) => this.classes(term) },
       { kind: 'topics', icon: 'topics', find: (term, abort) => this.topics(term, abort) },
       { kind: 'rules', icon: 'rules', is: admin, find: (term) => this.rules(term) },
       { kind: 'log', icon: 'log', find: (term) => [{ key: 'text', label: t('find-in-log', { text: short(term, 60) }), href: address('log', { text: term }) }] },
@@ -50,6 +51,11 @@ export class Finder {
   async users(term, abort) {
     const { items } = await get('/users', { search: term, limit: most }, { signal: abort });
     return items.map((user) => ({ key: user.name, label: short(user.name, 80), more: has(`role-${user.role}`) ? t(`role-${user.role}`) : short(user.role, 40), href: address('users', { search: user.name }) }));
+  }
+
+  async classes(term) {
+    const { items } = await this.once('classes', () => get('/classes'));
+    return items.filter(({ name }) => contains(name, term)).slice(0, most).map(({ name, students }) => ({ key: name, label: short(name, 80), more: t('students-count', { count: students?.length ?? 0 }), href: address(['classes', name]) }));
   }
 
   // A term with wildcards is a filter; any other is looked for in the names of what is retained, and may be a topic itself.

@@ -12,6 +12,7 @@ export const pages = [
   { path: 'topics', icon: 'topics', roles: everyone, load: () => import('../views/topics.js'), key: 't' },
   { path: 'publish', icon: 'publish', roles: everyone, load: () => import('../views/publish.js'), key: 'p' },
   { path: 'users', icon: 'users', roles: admin, load: () => import('../views/users.js'), key: 'u' },
+  { path: 'classes', icon: 'classes', roles: staff, load: () => import('../views/classes.js'), key: 'e' },
   { path: 'rules', icon: 'rules', roles: admin, load: () => import('../views/rules.js'), key: 'r' },
   { path: 'why', icon: 'why', roles: everyone, load: () => import('../views/why.js'), key: 'w' },
   { path: 'certificates', icon: 'certificates', roles: admin, load: () => import('../views/certificates.js'), key: 'k' },

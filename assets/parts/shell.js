@@ -1,6 +1,7 @@
 // What is around every page: the rail, the bar above, the keys.
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
 import { logOut, reachable, refreshSession, session } from './api.js';
+import { Confirmation } from './confirm.js';
 import { language, languages, speak, t } from './i18n.js';
 import { recall, remember } from './memory.js';
 import { pageAt, pagesOf, titleKey } from './pages.js';
@@ -44,7 +45,7 @@ export function Shell({ children }) {
       <${Choice} icon="theme" label=${t('theme')} value=${theme.value} options=${themes.map((name) => [name, t(`theme-${name}`)])} onValue=${(name) => { theme.value = name; }} />
       <${Choice} icon="language" label=${t('language')} value=${language.value} options=${Object.entries(languages)} onValue=${speak} />
       <${Button} icon="keyboard" kind="quiet keys" label=${t('keys')} onClick=${() => setHelp(true)} />
-      <a class="button quiet account" href="#/account" aria-label=${`${t('page-account')}: ${visible(user)}`} title=${t('page-account')}><${Icon} name="account" /><span><bdi>${visible(user)}</bdi> <small>${roleName(role)}</small></span></a>
+      <a class="button quiet account" href="#/account" title=${t('page-account')}><${Icon} name="account" /><span><bdi>${visible(user)}</bdi> <small>${roleName(role)}</small></span></a>
     </header>
     <nav class="rail" aria-label=${t('pages')}>
       <ul>${listed.map(link)}</ul>
@@ -60,6 +61,7 @@ export function Shell({ children }) {
       ${children}
     </main>
     <${Said} />
+    <${Confirmation} />
     ${menu && html`<${Dialog} title=${t('pages')} kind="sheet" onClose=${() => setMenu(false)}>
       <nav class="menu" aria-label=${t('pages')}><ul>${offered.map(link)}</ul></nav>
       <div class="menu-choices">

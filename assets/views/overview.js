@@ -2,7 +2,8 @@
 import { html, useState } from '../vendor/preact.js';
 import { get } from '../parts/api.js';
 import { Chart } from '../parts/chart.js';
-import { duration, has, milliseconds, number, rate, reasonInWords, size, t } from '../parts/i18n.js';
+import { reasonName } from '../parts/events.js';
+import { duration, has, milliseconds, number, rate, size, t } from '../parts/i18n.js';
 import { setQuery } from '../parts/router.js';
 import { Asked, Badge, Card, Empty, Facts, Page, Tabs, useAsked, useEvery } from '../parts/ui.js';
 import { visible } from '../parts/text.js';
@@ -35,7 +36,7 @@ export function Numbers({ whole = true, between }) {
       <${Big} name=${t('sent')} value=${rate(now.sent_per_s)} more=${`${t('per-second')} · ${size(now.bytes_out_per_s)}/s`} />
       <${Big} name=${t('subscriptions')} value=${number(now.subscriptions)} />
       <${Big} name=${t('retained')} value=${number(now.retained)} />
-      <${Big} name=${t('dropped')} value=${number(sum(now.dropped))} more=${t('since-start')} />
+      <${Big} name=${t('dropped')} value=${number(now.drops.reduce((total, { count }) => total + count, 0))} more=${t('since-start')} />
     </dl>
     ${between}
     ${whole && html`<div class="cards">
@@ -48,23 +49,19 @@ export function Numbers({ whole = true, between }) {
         [t('commit-p99'), milliseconds(now.commit_ms_p99)],
         [t('queued'), number(now.queued)],
       ]} /><//>
-      <${Dropped} dropped=${now.dropped ?? {}} />
+      <${Dropped} drops=${now.drops} />
     </div>`}`}<//>`;
-}
-
-function sum(dropped = {}) {
-  return Object.values(dropped).reduce((total, count) => total + count, 0);
 }
 
 function Big({ name, value, more = '' }) {
   return html`<div><dt>${name}</dt><dd>${value}<small>${more}</small></dd></div>`;
 }
 
-function Dropped({ dropped }) {
-  const reasons = Object.entries(dropped).filter(([, count]) => count > 0).sort(([, one], [, other]) => other - one);
+function Dropped({ drops }) {
+  const listed = drops.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count);
   return html`<${Card} title=${t('dropped-by-reason')}>
-    ${reasons.length
-      ? html`<${Facts} facts=${reasons.map(([reason, count]) => [visible(reasonInWords(reason)), number(count)])} />`
+    ${listed.length
+      ? html`<${Facts} facts=${listed.map(({ reason, count }) => [reasonName(reason) ?? `${t('reason')} ${reason}`, number(count)])} />`
       : html`<${Empty} icon="check" title=${t('nothing-dropped')} />`}
   <//>`;
 }

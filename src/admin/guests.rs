@@ -6,7 +6,7 @@ use super::problem::AdminError;
 use super::rules::client_id;
 use super::sessions::random;
 use crate::broker::{Permission, SessionKey, Verdict};
-use crate::protocol::{Disconnect, Packet, PacketId, PubAck, Publish, PublishProperties, QoS, ReasonCode, TopicName};
+use crate::protocol::{Disconnect, Packet, PacketId, PubAck, Publish, QoS, Rare, ReasonCode, TopicName};
 use crate::server::{GuestClient, Unanswered};
 use bytes::Bytes;
 use std::time::Duration;
@@ -84,7 +84,7 @@ async fn say(guest: &mut GuestClient, message: Outgoing) -> Result<ReasonCode, U
             retain: message.retain,
             topic: message.topic.text().clone(),
             packet_id,
-            properties: PublishProperties::default(),
+            properties: Rare::NOTHING,
             payload: message.payload,
         }))
         .await?;

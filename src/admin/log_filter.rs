@@ -143,7 +143,17 @@ mod tests {
 
     fn published(at: u64) -> StoredEvent {
         let qos = QoS::AtMostOnce;
-        event(at, EventKind::Published { topic: text("school/bell"), size: 1, qos, retain: false, delivered: 0 })
+        event(
+            at,
+            EventKind::Published {
+                topic: text("school/bell"),
+                size: 1,
+                qos,
+                retain: false,
+                delivered: 0,
+                durability: None,
+            },
+        )
     }
 
     #[test]

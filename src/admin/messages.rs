@@ -266,7 +266,7 @@ pub fn text_of(payload: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::PublishProperties;
+    use crate::protocol::Rare;
 
     fn publish(len: usize) -> Publish {
         Publish {
@@ -275,7 +275,7 @@ mod tests {
             retain: false,
             topic: Text::try_from("t").unwrap(),
             packet_id: None,
-            properties: PublishProperties::default(),
+            properties: Rare::NOTHING,
             payload: vec![b'x'; len].into(),
         }
     }

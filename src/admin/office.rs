@@ -2,6 +2,7 @@
 
 use super::assets::Assets;
 use super::follower::Follower;
+use super::guesses::Guesses;
 use super::problem::AdminError;
 use super::scope::{Person, Scope, Sight};
 use super::sessions::Sessions;
@@ -9,9 +10,9 @@ use crate::auth::{self, Account, Authenticator, Fingerprint, TlsFolder};
 use crate::broker::UserName;
 use crate::config::Setting;
 use crate::server::{Clock, Handle};
-use crate::store::{Database, Directory};
+use crate::store::{ApiKey, Database, Directory, UnixMillis};
 use arc_swap::ArcSwap;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct Office {
     pub clock: Clock,
     /// Who is logged in.
     pub sessions: Sessions,
+    /// Who has guessed wrong.
+    pub guesses: Guesses,
     /// The log as it is written.
     pub follower: Follower,
     /// The pages.
@@ -74,6 +77,7 @@ impl Office {
             authenticator,
             clock,
             sessions: Sessions::default(),
+            guesses: Guesses::default(),
             assets: Assets::load(),
             tls,
             settings,
@@ -101,6 +105,12 @@ impl Office {
         let directory = self.directory().await?;
         let user = directory.users.iter().find(|user| user.name == *name && user.enabled);
         Ok(user.map(|user| Scope::User(Person { name: user.name.clone(), role: user.role.clone() })))
+    }
+
+    /// The key that this opens with, if it has not expired.
+    pub async fn key_of(&self, secret: &SecretString) -> Result<Option<ApiKey>, AdminError> {
+        let key = self.database.find_api_key(secret).await?;
+        Ok(key.filter(|key| UnixMillis::now() < key.expires))
     }
 
     /// Whose rows somebody finds as of now.

@@ -16,6 +16,12 @@ pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
     let shards = &report.shards;
     let dropped: Map<String, Value> =
         shards.counters.dropped.iter().map(|(reason, count)| (reason.words().to_owned(), (*count).into())).collect();
+    let drops: Vec<Value> = shards
+        .counters
+        .dropped
+        .iter()
+        .map(|(reason, count)| object!({ "reason": reason.number(), "count": count }))
+        .collect();
     let path = call.office.database.path().to_owned();
     let tls = call.office.tls.clone();
     let on_disk = actix_web::web::block(move || {
@@ -40,6 +46,7 @@ pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
         "bytes_in_per_s": rounded(report.now.bytes_in),
         "bytes_out_per_s": rounded(report.now.bytes_out),
         "dropped": dropped,
+        "drops": drops,
         "commit_ms_p50": report.commit_ms[0],
         "commit_ms_p99": report.commit_ms[1],
         "store_bytes": store_bytes,

@@ -214,7 +214,8 @@ pub async fn check(call: Call) -> Result<HttpResponse, AdminError> {
     json(&object!({
         "verdict": if verdict.is_allowed() { "allowed" } else { "denied" },
         "partly_denied": partly,
-        "reason": if verdict.is_allowed() { None } else { Some(verdict.reason().to_string()) },
+        "reason": (!verdict.is_allowed()).then(|| verdict.reason().to_string()),
+        "reason_number": (!verdict.is_allowed()).then(|| verdict.reason().number()),
         "rule": deciding.map(|id| id.0),
         "considered": considered.collect::<Vec<_>>(),
     }))

@@ -194,8 +194,11 @@ pub async fn change(call: Call) -> Result<HttpResponse, AdminError> {
     let role = role.map_err(|problem| AdminError::invalid("role", problem))?;
     let directory = call.office.directory().await?;
     let user = managed(&call, &directory, &name)?;
-    if role.is_some() && call.sight != Sight::Everybody {
-        return Err(AdminError::Forbidden);
+    if role.is_some() {
+        if call.sight != Sight::Everybody {
+            return Err(AdminError::Forbidden);
+        }
+        call.demand_confirmed()?;
     }
     let expected = call.request.headers().get(IF_MATCH).ok_or(AdminError::IfMatchMissing)?;
     if expected.to_str().ok() != Some(etag(user).as_str()) {

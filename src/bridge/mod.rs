@@ -14,5 +14,6 @@ mod connection;
 pub use client::{Client, Event, ServerSilent};
 pub use client_settings::{ClientSettings, ServerLimits, Unsendable};
 pub use connection::{Connection, Step};
+pub use dial::{Stream, dial};
 pub use error::{ForeignServer, LinkError, TlsFailure};
 pub use trust::{Trust, TrustFiles};

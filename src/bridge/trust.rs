@@ -4,6 +4,7 @@ use crate::config::CertificateFiles;
 use crate::server::transport::{Application, TlsSettingsError, crypto_provider, read_certificates, read_private_key};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// The files of a client of TLS.
@@ -36,6 +37,13 @@ impl Trust {
                 })?,
         };
         Ok(Self(config))
+    }
+
+    /// The same without going on with TLS sessions: every handshake is a whole one.
+    #[must_use]
+    pub fn without_resumption(mut self) -> Self {
+        self.0.resumption = Resumption::disabled();
+        self
     }
 
     /// For a connection that speaks this inside of TLS.

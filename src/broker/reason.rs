@@ -142,6 +142,10 @@ reasons! {
     StoreFailed = 50, QuotaExceeded, "the store could not take it";
     /// More user properties than allowed.
     TooManyUserProperties = 52, QuotaExceeded, "too many user properties";
+    /// The queues of all sessions together are full.
+    BrokerFull = 53, QuotaExceeded, "the queues of the broker are full";
+    /// What left the memory cannot be read back.
+    Unreadable = 54, UnspecifiedError, "the store cannot read it back";
     /// An invariant of the broker does not hold; one connection ends for it.
     Internal = 51, ImplementationSpecificError, "the broker found a fault in itself";
 }

@@ -4,6 +4,7 @@ use super::administration::{existing_database, record};
 use super::context::Context;
 use super::error::CliError;
 use super::output::Format;
+use super::promise::ShownPromise;
 use crate::admin::rule_in_words;
 use crate::broker::{
     Permission, Principal, Reason, Rights, RoleName, Rule, RuleEffect, RuleId, Subject, TopicPattern, UserName, Verdict,
@@ -63,7 +64,8 @@ name, %g each class of the user, and %c the client id.
     },
     /// Say whether something may be done, and which rule decides it
     #[command(after_help = "\
-Ends with 0 if it is allowed and with 4 if it is denied. It asks the same function that the broker asks.
+Ends with 0 if it is allowed and with 4 if it is denied. It asks the same function that the broker asks. Where \
+publishing is allowed, it also says what an acknowledgement promises, and which option decides that.
 
   securemq acl check --user sam --topic students/sam/lamp --action publish
   securemq acl check --user sam --client lamp-7 --topic 'school/#' --action subscribe")]
@@ -196,6 +198,11 @@ fn check(context: &Context, directory: &Directory, subject: &Subject, question: 
         (Verdict::NoSuchUser, _) => Reason::UserDisabled.to_string(),
         (verdict, _) => verdict.reason().to_string(),
     };
+    let promise = match question.action {
+        Deed::Publish if verdict.is_allowed() => TopicName::try_from(question.topic.as_str()).ok(),
+        Deed::Publish | Deed::Subscribe => None,
+    };
+    let promise = promise.map(|topic| ShownPromise::of(&context.config, &topic));
     match context.output.format() {
         Format::Text => {
             let verdict = if verdict.is_allowed() { "allowed" } else { "denied" };
@@ -203,12 +210,16 @@ fn check(context: &Context, directory: &Directory, subject: &Subject, question: 
             if partly {
                 context.output.line("but a denial speaks of some of its topics: their messages are not delivered")?;
             }
+            for line in promise.iter().flat_map(ShownPromise::lines) {
+                context.output.line(line)?;
+            }
         }
         Format::Json => context.output.json(&ShownVerdict {
             allowed: verdict.is_allowed(),
             partly_denied: partly,
             reason: because,
             rule: rule.map(ShownRule::of),
+            durability: promise,
         })?,
     }
     if verdict.is_allowed() {
@@ -309,6 +320,8 @@ struct ShownVerdict {
     partly_denied: bool,
     reason: String,
     rule: Option<ShownRule>,
+    /// What an acknowledgement promises there.
+    durability: Option<ShownPromise>,
 }
 
 fn client_id(text: &str) -> Result<ClientId, String> {

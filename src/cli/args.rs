@@ -1,7 +1,9 @@
 //! The tree of commands.
 
 use super::acl::AclCommand;
+use super::apikey::ApiKeyCommand;
 use super::backup::BackupCommand;
+use super::bench::BenchCommand;
 use super::cert::CertCommand;
 use super::class::ClassCommand;
 use super::config::ConfigCommand;
@@ -43,6 +45,9 @@ pub enum Command {
     Class(ClassCommand),
     /// Add, list, remove and try out the rules of access
     Acl(AclCommand),
+    /// Add, list and remove keys for programs that use the API
+    #[command(name = "apikey")]
+    ApiKey(ApiKeyCommand),
     /// Show what happened: logins, subscriptions, messages, administration
     Logs(LogsCommand),
     /// Make and list certificates: the authority's, the broker's and those of clients
@@ -61,6 +66,8 @@ pub enum Command {
     /// Print messages as they come
     #[command(name = "sub", alias = "subscribe")]
     Subscribe(SubscribeCommand),
+    /// Measure a broker
+    Bench(Box<BenchCommand>),
     /// Check the configuration or show what holds
     Config(ConfigCommand),
 }
@@ -70,10 +77,16 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
-            Self::Web(_) | Self::User(_) | Self::Class(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
+            Self::Web(_)
+            | Self::User(_)
+            | Self::Class(_)
+            | Self::ApiKey(_)
+            | Self::Acl(_)
+            | Self::Logs(_)
+            | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
-            Self::Publish(_) | Self::Subscribe(_) | Self::Backup(_) | Self::Restore(_) => &[],
             Self::Export(_) | Self::Import(_) => &[],
+            Self::Publish(_) | Self::Subscribe(_) | Self::Backup(_) | Self::Restore(_) | Self::Bench(_) => &[],
         }
     }
 }

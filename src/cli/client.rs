@@ -26,9 +26,10 @@ pub struct ClientArguments {
     session: SessionArguments,
 }
 
+/// Where the broker is, and what vouches for it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where")]
-struct PlaceArguments {
+pub struct PlaceArguments {
     /// Name or address of the broker
     #[arg(long, value_name = "HOST", default_value = "localhost")]
     host: ServerHost,
@@ -96,7 +97,7 @@ impl ClientArguments {
     pub fn prepare(&self, context: &Context, kind: ClientKind) -> Result<Prepared, CliError> {
         self.demand_5(&[("--clean-start", self.session.clean_start)])?;
         let url = self.place.url();
-        let trust = self.trust(&url, context)?;
+        let trust = self.place.trust(&self.login, context)?;
         let mut settings = ClientSettings::new(self.session.mqtt, self.client_id(kind)?);
         settings.keep_alive = self.session.keep_alive;
         settings.session_expiry_interval = self.session.session_expiry.unwrap_or(0);
@@ -118,12 +119,24 @@ impl ClientArguments {
         let name = filled.ok().and_then(|()| Text::try_from(name.as_str()).ok());
         name.ok_or_else(|| CliError::failed("the system gives no random bytes", "name the client with --client-id"))
     }
+}
 
-    fn trust(&self, url: &ServerUrl, context: &Context) -> Result<Option<Trust>, CliError> {
-        let identity = self.login.cert.clone().zip(self.login.key.clone());
+impl PlaceArguments {
+    /// The broker.
+    pub fn url(&self) -> ServerUrl {
+        let transport = if self.plain { Transport::Tcp } else { Transport::Tls };
+        let from_parts =
+            || ServerUrl::new(transport, self.host.clone(), self.port.unwrap_or_else(|| transport.usual_port()));
+        self.url.clone().unwrap_or_else(from_parts)
+    }
+
+    /// Reads what vouches for the broker, and the certificate that a client shows; nothing where there is no TLS.
+    pub fn trust(&self, login: &LoginArguments, context: &Context) -> Result<Option<Trust>, CliError> {
+        let url = self.url();
+        let identity = login.cert.clone().zip(login.key.clone());
         let identity = identity.map(|(certificate, private_key)| CertificateFiles { certificate, private_key });
         if !url.transport.is_secure() {
-            return match self.place.ca.is_some() || identity.is_some() {
+            return match self.ca.is_some() || identity.is_some() {
                 false => Ok(None),
                 true => Err(CliError::usage(
                     format_args!("{url} is not encrypted, so that certificates have no meaning"),
@@ -132,17 +145,8 @@ impl ClientArguments {
             };
         }
         let usual = || Some(TlsFolder::of(context.data_dir()).ca_certificate()).filter(|path| path.exists());
-        let Some(ca) = self.place.ca.clone().or_else(usual) else { return Ok(None) };
+        let Some(ca) = self.ca.clone().or_else(usual) else { return Ok(None) };
         Ok(Some(Trust::load(&TrustFiles { ca, identity }).map_err(LinkError::from)?))
-    }
-}
-
-impl PlaceArguments {
-    fn url(&self) -> ServerUrl {
-        let transport = if self.plain { Transport::Tcp } else { Transport::Tls };
-        let from_parts =
-            || ServerUrl::new(transport, self.host.clone(), self.port.unwrap_or_else(|| transport.usual_port()));
-        self.url.clone().unwrap_or_else(from_parts)
     }
 }
 
@@ -213,7 +217,8 @@ impl Interrupt {
     }
 }
 
-fn version_parser() -> impl TypedValueParser<Value = ProtocolVersion> {
+/// The versions of MQTT by their numbers.
+pub fn version_parser() -> impl TypedValueParser<Value = ProtocolVersion> {
     PossibleValuesParser::new(["3.1", "3.1.1", "5"]).map(|version| match version.as_str() {
         "3.1" => ProtocolVersion::V3_1,
         "3.1.1" => ProtocolVersion::V3_1_1,
@@ -221,7 +226,8 @@ fn version_parser() -> impl TypedValueParser<Value = ProtocolVersion> {
     })
 }
 
-fn qos_parser() -> impl TypedValueParser<Value = QoS> {
+/// The QoS by their numbers.
+pub fn qos_parser() -> impl TypedValueParser<Value = QoS> {
     PossibleValuesParser::new(["0", "1", "2"]).map(|qos| match qos.as_str() {
         "0" => QoS::AtMostOnce,
         "1" => QoS::AtLeastOnce,

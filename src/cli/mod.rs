@@ -18,6 +18,8 @@ mod serve;
 mod web;
 mod user;
 mod class;
+mod promise;
+mod apikey;
 mod acl;
 mod logs;
 mod cert;
@@ -30,6 +32,7 @@ mod publisher;
 mod publish;
 mod received;
 mod subscribe;
+mod bench;
 mod args;
 mod run;
 

@@ -3,6 +3,7 @@
 use super::error::CliError;
 use crate::admin::{AdminError, HostError};
 use crate::auth::AuthError;
+use crate::bench::BenchError;
 use crate::bridge::{ForeignServer, LinkError, TlsFailure};
 use crate::protocol::ReasonCode;
 use crate::server::ServerError;
@@ -179,6 +180,27 @@ impl From<LinkError> for CliError {
             }
             LinkError::Violation(_) => "try another version with --mqtt, and report it to who made the server",
             LinkError::TooLarge(_) => "send less, or raise limits.max_packet_size of the broker",
+        };
+        Self::failed(&error, remedy)
+    }
+}
+
+impl From<BenchError> for CliError {
+    fn from(error: BenchError) -> Self {
+        let remedy = match error {
+            BenchError::Link(error) => return error.into(),
+            BenchError::SubscriptionRefused { .. } => {
+                return Self::denied(&error, "log in as a user who may, or name topics that it may with --topic");
+            }
+            BenchError::ForeignMessage => "name topics that nobody else uses with --topic",
+            BenchError::Missing { .. } => "allow the broker more retained messages, or measure fewer with --amount",
+            BenchError::NoProcess { .. } => "name the process of a broker on this machine with --pid, or leave it out",
+            BenchError::NoPerf(_) | BenchError::NoCalls(_) => {
+                "install perf (Debian: linux-perf) and run it as root, or leave out --calls"
+            }
+            BenchError::NoTimer(_) | BenchError::Thread(_) => {
+                "raise the limits of processes and open files (`ulimit -u`, `ulimit -n`)"
+            }
         };
         Self::failed(&error, remedy)
     }

@@ -45,6 +45,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Web(command) => command.run(context).await,
         Command::User(command) => command.run(context).await,
         Command::Class(command) => command.run(context).await,
+        Command::ApiKey(command) => command.run(context).await,
         Command::Acl(command) => command.run(context).await,
         Command::Logs(command) => command.run(context).await,
         Command::Cert(command) => command.run(context).await,
@@ -54,6 +55,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Import(command) => command.run(context).await,
         Command::Publish(command) => command.run(context).await,
         Command::Subscribe(command) => command.run(context).await,
+        Command::Bench(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
     }
 }

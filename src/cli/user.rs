@@ -83,6 +83,12 @@ others on the machine could read it there.
         #[arg(value_parser = UserName::new)]
         name: UserName,
     },
+    /// Take away the second factor of a user who has lost it
+    ResetTotp {
+        /// Its name
+        #[arg(value_parser = UserName::new)]
+        name: UserName,
+    },
     /// Remove a user and its rules; its connections end
     Remove {
         /// Its name
@@ -138,6 +144,14 @@ impl UserCommand {
                 database.set_enabled(&name, Access::Enabled, now).await?;
                 record(&database, "user enable", name.to_string()).await?;
                 done(context, &name, format!("user {name} is enabled"))
+            }
+            UserAction::ResetTotp { name } => {
+                if !database.remove_second_factor(&name).await? {
+                    let remedy = "nothing has to be done: it logs in with its password alone";
+                    return Err(CliError::not_found(format_args!("user {name} has no second factor"), remedy));
+                }
+                record(&database, "totp remove", name.to_string()).await?;
+                done(context, &name, format!("user {name} logs in without a second factor"))
             }
             UserAction::Remove { name } => {
                 database.remove_user(&name).await?;

@@ -22,7 +22,7 @@ pub use problem::{ConfigError, ConfigProblem, ProblemKind, Wanted};
 pub use secret::Secret;
 pub use server_url::{InvalidServerUrl, ServerHost, ServerUrl};
 pub use settings::{
-    AuthSettings, CertificateUser, Config, Durability, KeySettings, LimitSettings, LogSettings, StoreSettings,
-    TlsSettings, TlsVersion, Warning, WebSettings,
+    AuthSettings, CertificateUser, Config, KeySettings, LimitSettings, LogSettings, StoreSettings, TlsSettings,
+    TlsVersion, Warning, WebSettings,
 };
 pub use source::{Setting, Source, VARIABLE_PREFIX};

@@ -26,6 +26,14 @@ pub(super) struct Reader {
     problems: Vec<ConfigProblem>,
 }
 
+/// What a list of tables has to be, in words.
+pub(super) struct TableList {
+    /// The whole.
+    pub(super) list: Wanted,
+    /// One of them.
+    pub(super) item: Wanted,
+}
+
 impl Reader {
     pub(super) fn new(written: Table) -> Self {
         Self::within(String::new(), written)
@@ -93,6 +101,19 @@ impl Reader {
         self.draw(key, default, |&value| name(value).into(), parse)
     }
 
+    /// One value out of a list, by its name, or an empty string for none.
+    pub(super) fn optional_choice<T: Copy>(&mut self, key: &str, name: fn(T) -> &'static str, all: &[T]) -> Option<T> {
+        let names = || all.iter().map(|&value| name(value)).chain([""]).collect();
+        let parse = |entry: &Entry| match text_of(entry).unwrap_or("?") {
+            "" => Ok(None),
+            word => {
+                let found = all.iter().find(|&&value| name(value) == word);
+                found.map(|&value| Some(value)).ok_or_else(|| not(entry, Wanted::OneOf(names())))
+            }
+        };
+        self.draw(key, None, |value| value.map_or("", name).into(), parse)
+    }
+
     /// A path that must be there; a relative one in a file begins at the file.
     pub(super) fn path(&mut self, key: &str, default: &Path) -> PathBuf {
         self.draw(
@@ -148,19 +169,20 @@ impl Reader {
         &mut self,
         key: &str,
         main: &str,
+        wanted: &TableList,
         mut read: impl FnMut(&mut Self) -> Option<T>,
     ) -> Option<Vec<T>> {
         self.options.push(key.to_owned());
         let entry = self.take(key)?;
         let Some(items) = items_of(&entry).filter(|items| !items.is_empty()) else {
-            self.note(&entry.source, key, not(&entry, Wanted::Listeners));
+            self.note(&entry.source, key, not(&entry, wanted.list.clone()));
             return None;
         };
         let mut values = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             let name = format!("{key}[{index}]");
             let Some(table) = table_of(&item, main) else {
-                self.note(&item.source, &name, not(&item, Wanted::Listener));
+                self.note(&item.source, &name, not(&item, wanted.item.clone()));
                 continue;
             };
             let mut reader = Self::within(format!("{}{name}.", self.prefix), table);

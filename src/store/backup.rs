@@ -7,7 +7,7 @@
 //! under a key that a passphrase makes.
 
 use super::census::{Census, TableCount};
-use super::connection::{Durability, options, read_only_options};
+use super::connection::{options, read_only_options};
 use super::copy::{copy_to, unfinished};
 use super::database::Database;
 use super::database_path::DATABASE;
@@ -254,7 +254,7 @@ impl Backup {
         let path = staged.join(DATABASE);
         PrivateFile::create(&path, &[])?;
         copy_file(&self.path, &path)?;
-        let mut connection = options(&path, Durability::Commit).connect().await?;
+        let mut connection = options(&path).connect().await?;
         let keys = self.keys(&mut connection, key).await?;
         for file in read_files(&mut connection, &keys).await? {
             write_file(staged, &file)?;
@@ -296,7 +296,7 @@ async fn fill(
     passphrase: Option<&MasterKey>,
 ) -> Result<BackupReport, StoreError> {
     // Without a log of its own it is one file at every moment.
-    let mut connection = options(path, Durability::Commit).journal_mode(SqliteJournalMode::Delete).connect().await?;
+    let mut connection = options(path).journal_mode(SqliteJournalMode::Delete).connect().await?;
     let keys = load_keys(&mut connection, path, key).await?;
     let schema = schema_of(&mut connection).await?.unwrap_or_default();
     query("BEGIN IMMEDIATE").execute(&mut connection).await?;

@@ -1,6 +1,6 @@
 //! A new database: its keys, the roles that every store has, and their rules.
 
-use super::connection::{Durability, options};
+use super::connection::options;
 use super::database::{Database, GENERATION, GENERATION_IN_FORCE};
 use super::error::StoreError;
 use super::keys::{DataKey, Keyring, MasterKey, StoreId};
@@ -33,7 +33,7 @@ impl Database {
         }
         // SQLite gives -wal and -shm the mode of the file beside them.
         PrivateFile::create(&unfinished, &[])?;
-        let mut connection = options(&unfinished, Durability::Commit).connect().await?;
+        let mut connection = options(&unfinished).connect().await?;
         apply(&mut connection, &unfinished, migrations()).await?;
         query("BEGIN IMMEDIATE").execute(&mut connection).await?;
         fill(&mut connection, key).await?;

@@ -1,6 +1,6 @@
 //! The database: opened with the master key, read through a few connections, changed one change at a time.
 
-use super::connection::{Change, ChangeConnection, Durability, readers};
+use super::connection::{Change, ChangeConnection, readers};
 use super::database_path::{DATABASE, database_in};
 use super::error::{RowLabel, StoreError};
 use super::keys::{Keyring, MasterKey, Salt};
@@ -8,6 +8,7 @@ use super::migrate::{migrations, upgrade};
 use super::private_file::PrivateFile;
 use super::replacement::{finish_replacement, is_replacement_pending};
 use super::wrapping::{load_keys, salt_of};
+use crate::broker::Durability;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool, query, query_scalar};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,21 +59,17 @@ impl Database {
         upgrade(&path, migrations()).await?;
         let readers = readers(&path);
         let keys = load_keys(&mut *readers.acquire().await?, &path, key).await?;
-        let changes = Arc::new(ChangeConnection::new(&path, Durability::Commit));
+        let changes = Arc::new(ChangeConnection::new(&path));
         Ok(Self { shared: Arc::new(Shared { path, keys, readers }), changes })
-    }
-
-    /// The same database with a connection of its own for changes, which survive as much as this says: for a writer.
-    #[must_use]
-    pub fn with_durability(&self, durability: Durability) -> Self {
-        let changes = Arc::new(ChangeConnection::new(self.path(), durability));
-        Self { shared: Arc::clone(&self.shared), changes }
     }
 
     /// Closes the connections of all clones, after what they do now.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.shared.readers.close().await;
-        self.changes.close().await
+        self.changes.close().await?;
+        // A connection that only reads, if it is the last, leaves the log behind. One that writes takes it into the file,
+        // unless another process has the database open.
+        if self.changes.has_log() { self.changes.close_anew().await } else { Ok(()) }
     }
 
     /// Closes the connection that changes are made through; the next change opens it again.
@@ -94,12 +91,17 @@ impl Database {
     }
 
     pub(super) async fn change(&self) -> Result<Change<'_>, StoreError> {
-        self.changes.begin().await
+        self.changes.begin(Durability::Commit).await
     }
 
-    /// Makes a whole change in one call.
-    pub(super) async fn run(&self, statements: QueryBuilder<Sqlite>) -> Result<(), StoreError> {
-        self.changes.run(statements).await
+    /// Begins a change that must survive this much.
+    pub(super) async fn change_that_survives(&self, durability: Durability) -> Result<Change<'_>, StoreError> {
+        self.changes.begin(durability).await
+    }
+
+    /// Makes a whole change in one call, which must survive this much.
+    pub(super) async fn run(&self, statements: QueryBuilder<Sqlite>, durability: Durability) -> Result<(), StoreError> {
+        self.changes.run(statements, durability).await
     }
 
     /// The number of the present users, roles and rules: it grows with every change of them. Cheap.

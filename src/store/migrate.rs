@@ -1,6 +1,6 @@
 //! The schema: forward only, with a backup before every change, and newer files refused untouched.
 
-use super::connection::{Durability, options, read_only_options};
+use super::connection::{options, read_only_options};
 use super::copy::{copy_to, unfinished};
 use super::error::StoreError;
 use super::private_file::{put_in_place, remove_if_there};
@@ -47,7 +47,7 @@ pub(super) async fn upgrade(path: &Path, migrations: Vec<Migration>) -> Result<(
         return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
     }
     if found < known {
-        let mut connection = options(path, Durability::Commit).connect().await?;
+        let mut connection = options(path).connect().await?;
         backup(&mut connection, &backup_path(path, found)).await?;
         apply(&mut connection, path, migrations).await?;
         connection.close().await?;

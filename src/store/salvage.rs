@@ -5,7 +5,7 @@
 
 use super::api_keys::LAST_API_KEY;
 use super::classes::{LAST_CLASS, all_classes};
-use super::connection::{Durability, options, read_only_options};
+use super::connection::{options, read_only_options};
 use super::copy::with_suffix;
 use super::create::add_built_in_roles;
 use super::database::{Database, GENERATION, GENERATION_IN_FORCE};
@@ -184,7 +184,7 @@ async fn rescue(from: &Path, key: &MasterKey, to: &Path) -> Result<Salvage, Stor
     };
     let keys = load_keys(&mut source, from, key).await.map_err(needed)?;
     PrivateFile::create(to, &[])?;
-    let mut target = options(to, Durability::Commit).connect().await?;
+    let mut target = options(to).connect().await?;
     apply(&mut target, to, migrations()).await?;
     query("BEGIN IMMEDIATE").execute(&mut target).await?;
     copy_keys(&mut source, &mut target, &keys).await.map_err(needed)?;

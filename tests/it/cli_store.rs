@@ -96,7 +96,7 @@ fn published(at: u64, user: &str, topic: &str) -> StoredEvent {
     let text = |text| Text::try_from(text).unwrap();
     let who = Who { user: Some(text(user)), client_id: Some(text("lamp")), address: None };
     let qos = QoS::AtLeastOnce;
-    let kind = EventKind::Published { topic: text(topic), size: 3, qos, retain: false, delivered: 1 };
+    let kind = EventKind::Published { topic: text(topic), size: 3, qos, retain: false, delivered: 1, durability: None };
     StoredEvent { at: UnixMillis::from_millis(at), event: AuditEvent { who, kind } }
 }
 
@@ -275,7 +275,8 @@ fn rules_are_added_listed_tried_out_and_removed() {
         let shown = desk.run(&format!("acl check --user sam --topic {topic} --action {action}"));
         (shown.exit, shown.out)
     };
-    let own = "allowed: rule 5: role Student may publish and subscribe to \"students/%u/#\"\n";
+    let own = "allowed: rule 5: role Student may publish and subscribe to \"students/%u/#\"\n\
+               an acknowledgement promises: commit (store.durability)\n";
     assert_eq!(check("publish", "students/sam/lamp"), (0, own.into()));
     assert_eq!(check("publish", "school/bell"), (4, "denied: no rule allows it\n".into()));
     let denied = "denied: rule 7: user sam may not subscribe to \"school/exams/#\"\n";
@@ -303,7 +304,7 @@ fn a_check_explains_a_denial_and_says_it_to_programs() {
     let json: Value = serde_json::from_str(&shown.out).unwrap();
     assert_eq!(shown.exit, 4);
     let expected = serde_json::json!({
-        "allowed": false, "partly_denied": false, "reason": "no rule allows it", "rule": null,
+        "allowed": false, "partly_denied": false, "reason": "no rule allows it", "rule": null, "durability": null,
     });
     assert_eq!(json, expected);
 }

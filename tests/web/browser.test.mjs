@@ -35,7 +35,7 @@ async function visit(options, act) {
 
 const button = (page, name) => page.getByRole('button', { name, exact: true });
 const dialog = (page) => page.locator('dialog[open]');
-const adminPages = ['overview', 'log', 'clients', 'topics', 'publish', 'users', 'rules', 'rules?view=matrix', 'why', 'certificates', 'settings', 'account', 'about'];
+const adminPages = ['overview', 'log', 'clients', 'topics', 'publish', 'users', 'classes', 'rules', 'rules?view=matrix', 'why', 'certificates', 'settings', 'account', 'about'];
 
 describe('logging in', () => {
   test('a wrong password and an unknown user are told the same, and the right one opens the page', async () => {
@@ -458,10 +458,10 @@ describe('messages', () => {
     await opened.close();
   });
 
-  test('a teacher has the overview and no settings', async () => {
+  test('a teacher has classes and no settings', async () => {
     await visit({ user: 'tom', password: 'the teacher of the tests' }, async (opened, page) => {
       await page.getByRole('heading', { name: 'Hello tom' }).waitFor();
-      await page.getByText('Connections').first().waitFor();
+      await page.getByText('An administrator makes a class').waitFor();
       await shoot(page, 'teacher');
       assert.equal(await page.locator('.rail').getByText('Settings').count(), 0);
     });

@@ -159,8 +159,8 @@ impl Shard {
         };
         for session in self.by_key.values().filter_map(|index| self.sessions.get(*index)) {
             report.subscriptions = report.subscriptions.saturating_add(session.subscriptions.len());
-            report.queued = report.queued.saturating_add(session.outbound.queued_len());
         }
+        report.queued = self.waiting.messages;
         report
     }
 
@@ -181,7 +181,7 @@ impl Shard {
         let subscriptions = session.subscriptions.iter();
         Some(ClientDetail {
             view: view(session),
-            subscriptions: subscriptions.map(|(name, subscription)| (name.clone(), subscription.options)).collect(),
+            subscriptions: subscriptions.map(|(name, subscription)| (name.to_string(), subscription.options)).collect(),
             will: session.will.as_ref().map(|will| WillView {
                 topic: will.message.topic.clone(),
                 qos: will.message.qos,
@@ -233,7 +233,7 @@ impl Shard {
             for (name, subscription) in &session.subscriptions {
                 let filter = &subscription.filter.filter;
                 if losses.len() < limit && whole(&session.rights, filter) > whole(&then, filter) {
-                    losses.push(Loss { key: Arc::clone(&session.key), filter: name.clone() });
+                    losses.push(Loss { key: Arc::clone(&session.key), filter: name.to_string() });
                 }
             }
         }
@@ -310,7 +310,7 @@ fn view(session: &Session) -> ClientView {
         expiry: session.expiry,
         subscriptions: session.subscriptions.len(),
         inflight: session.outbound.inflight_len(),
-        queued: session.outbound.queued_len(),
-        queued_bytes: session.outbound.queued_bytes(),
+        queued: session.outbound.waiting().messages,
+        queued_bytes: session.outbound.waiting().bytes,
     }
 }

@@ -204,7 +204,7 @@ async fn a_backup_shows_nothing_of_what_is_in_it() {
 async fn a_backup_is_of_one_moment_and_holds_up_no_writer() {
     let world = World::new();
     let database = world.create().await;
-    let writer = Writer::start(database.with_durability(Durability::Os));
+    let writer = Writer::start(database.clone());
     let handle = writer.handle();
     handle.store(vec![begin(1, 1)]).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

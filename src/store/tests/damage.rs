@@ -9,6 +9,7 @@ use crate::store::wal::{WalState, examine_wal};
 use sqlx::{AssertSqlSafe, Connection, query};
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 /// What can be read, in a form that can be compared: (table, row) and its content.
 type Contents = BTreeMap<(&'static str, String), String>;
@@ -23,7 +24,7 @@ async fn populate(database: &Database) {
         let rule = NewRule { subject, pattern, publish: true, subscribe: true, effect: RuleEffect::Allow };
         database.add_rule(rule).await.unwrap();
     }
-    let writer = Writer::start(database.with_durability(Durability::Os));
+    let writer = Writer::start(database.clone());
     let handle = writer.handle();
     handle.store(vec![begin(1, 1)]).await.unwrap();
     for number in 1..30_u64 {
@@ -35,7 +36,7 @@ async fn populate(database: &Database) {
         };
         let name = Box::leak(format!("t/{number}").into_boxed_str());
         handle.store(vec![of_shard(1, 0, frame), StoreOp::Retain(record(name, b"one", number))]).await.unwrap();
-        handle.store(vec![StoreOp::Events(vec![event(number, "t")])]).await.unwrap();
+        handle.store(vec![StoreOp::Events(Arc::new(vec![event(number, "t")]))]).await.unwrap();
     }
     writer.close().await;
 }

@@ -179,7 +179,7 @@ async fn a_database_of_the_first_schema_is_backed_up_and_gets_a_journal() {
     let world = World::new();
     let path = Database::path_in(world.folder());
     PrivateFile::create(&path, &[]).unwrap();
-    let mut connection = options(&path, Durability::Commit).connect().await.unwrap();
+    let mut connection = options(&path).connect().await.unwrap();
     let first = migrations().into_iter().take(1).collect();
     apply(&mut connection, &path, first).await.unwrap();
     fill(&mut connection, &world.key).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_database_of_the_first_schema_is_backed_up_and_gets_a_journal() {
     let backup = world.folder().join("securemq.db.schema-1.backup");
     assert_eq!(fs::metadata(&backup).unwrap().mode() & 0o777, 0o600);
     // The backup is as the database was before, and can take its place.
-    let mut reader = options(&backup, Durability::Commit).connect().await.unwrap();
+    let mut reader = options(&backup).connect().await.unwrap();
     let tables: Vec<String> =
         query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'").fetch_all(&mut reader).await.unwrap();
     assert!(tables.contains(&"users".to_owned()) && !tables.contains(&"journal".to_owned()), "{tables:?}");

@@ -70,7 +70,8 @@ async fn raw_files_show_nothing() {
         response_topic: Some(text("zebra-answer")),
         correlation_data: Some(b"zebra-correlation".as_slice().into()),
         user_properties: vec![(text("zebra-property"), text("zebra-value"))],
-    };
+    }
+    .into();
     let who = Who {
         user: Some(text("zebra-user")),
         client_id: Some(text("zebra-client")),
@@ -92,7 +93,8 @@ async fn raw_files_show_nothing() {
         chunks: vec![(chunk(1, 0), "zebra-queue".into())],
         ..Frame::default()
     };
-    let ops = vec![StoreOp::Retain(retained), StoreOp::Events(events.to_vec()), begin(1, 1), of_shard(1, 0, frame)];
+    let ops =
+        vec![StoreOp::Retain(retained), StoreOp::Events(Arc::new(events.to_vec())), begin(1, 1), of_shard(1, 0, frame)];
     writer.handle().store(ops).await.unwrap();
     database.add_user(&user("zebra-other", "Teacher")).await.unwrap();
     grep(&world, 3);

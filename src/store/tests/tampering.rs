@@ -83,7 +83,7 @@ async fn read_all(world: &World) -> Vec<String> {
     }
     // Writing meets what is altered as well, and must not panic either.
     let writer = Writer::start(database.clone());
-    let ops = vec![StoreOp::Retain(record("t/1", b"new", 9)), StoreOp::Events(vec![event(9, "t")])];
+    let ops = vec![StoreOp::Retain(record("t/1", b"new", 9)), StoreOp::Events(Arc::new(vec![event(9, "t")]))];
     let _ = writer.handle().store(ops).await;
     if let Ok(run) = database.begin_run().await {
         let last = Frame { cut_before: FrameNumber(9), is_past_covered: true, ..frame(9, b"records") };

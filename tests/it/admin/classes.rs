@@ -111,6 +111,9 @@ fn everybody_finds_the_rows_of_their_own_and_no_others() {
             },
         );
         assert_eq!(logged, set(users), "{name}'s export");
+        let bars = browser.get("/logs/histogram?action=CONNECT&buckets=5").json();
+        let counted: u64 = bars["buckets"].as_array().unwrap().iter().map(|bar| bar["ok"].as_u64().unwrap()).sum();
+        assert_eq!((counted, bars["complete"].as_bool()), (users.len() as u64, Some(true)), "{name}'s bars");
         if name != "sam" && name != "ada" {
             let mut seen = named(&browser.get("/users?limit=100").items(), "name");
             seen.remove("admin");

@@ -21,6 +21,15 @@ const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("GET", "/sessions", Who::Student, ""),
     ("DELETE", "/sessions/{id}", Who::Student, ""),
     ("DELETE", "/sessions", Who::Student, ""),
+    ("POST", "/session/confirm", Who::Student, r#"{"password":""}"#),
+    ("GET", "/totp", Who::Student, ""),
+    ("POST", "/totp", Who::Student, r#"{"password":""}"#),
+    ("POST", "/totp/confirm", Who::Student, r#"{"code":""}"#),
+    ("POST", "/totp/remove", Who::Student, r#"{"password":""}"#),
+    ("GET", "/keys", Who::Student, ""),
+    ("POST", "/keys", Who::Student, r#"{"name":"","scopes":[]}"#),
+    ("DELETE", "/keys/{id}", Who::Student, ""),
+    ("DELETE", "/users/{name}/totp", Who::Admin, ""),
     ("GET", "/overview", Who::Teacher, ""),
     ("GET", "/overview/history", Who::Teacher, ""),
     ("GET", "/clients", Who::Student, ""),
@@ -43,6 +52,7 @@ const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("POST", "/users/{name}/password", Who::Teacher, r#"{"generate":true}"#),
     ("GET", "/roles", Who::Admin, ""),
     ("GET", "/me", Who::Student, ""),
+    ("GET", "/connect", Who::Student, ""),
     ("GET", "/classes", Who::Student, ""),
     ("POST", "/classes", Who::Admin, r#"{"name":""}"#),
     ("GET", "/classes/{class}", Who::Student, ""),
@@ -59,6 +69,7 @@ const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("GET", "/logs", Who::Student, ""),
     ("SOCKET", "/logs/live", Who::Student, ""),
     ("GET", "/logs/export", Who::Student, ""),
+    ("GET", "/logs/histogram", Who::Student, ""),
     ("GET", "/certificates", Who::Admin, ""),
     ("POST", "/certificates", Who::Admin, r#"{"user":"nobody"}"#),
     ("GET", "/settings", Who::Admin, ""),
@@ -187,6 +198,15 @@ fn the_description_lists_every_address_and_nothing_else() {
     // What it does not list is not there, and what it lists is there with these methods only.
     assert_eq!(pages.request("GET", "/api/v1/nothing", &[], "").code(), "not-found");
     for path in ["/users", "/login", "/overview"] {
-        assert_eq!(pages.request("PROPFIND", &format!("/api/v1{path}"), &[], "").code(), "method-not-allowed");
+        let answer = pages.request("PROPFIND", &format!("/api/v1{path}"), &[], "");
+        assert_eq!(answer.code(), "method-not-allowed");
+        let allowed = if path == "/users" {
+            "GET, POST"
+        } else if path == "/login" {
+            "POST"
+        } else {
+            "GET"
+        };
+        assert_eq!(answer.header("allow"), allowed, "{path}");
     }
 }

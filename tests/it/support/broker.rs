@@ -256,6 +256,48 @@ impl Broker {
         self.again()
     }
 
+    /// From the next start on with one more option.
+    pub fn then_with(mut self, option: &str, value: impl std::fmt::Display) -> Self {
+        self.settings = self.settings.set(option, value);
+        self
+    }
+
+    /// Starts of the broker on the folder of a test that end at a call to the system: the process is killed there.
+    /// Returns how many did; the others were ready before, and are killed then.
+    pub fn start_and_kill(data: &Path, workers: u16, at: impl IntoIterator<Item = u32>) -> usize {
+        let folder = data.parent().unwrap();
+        let killed = at.into_iter().filter(|number| {
+            let calls = "pwrite64,fsync,fdatasync,ftruncate,unlink";
+            let injection = format!("inject={calls}:signal=SIGKILL:when={number}");
+            let trace = format!("trace={calls}");
+            let words = ["strace", "-f", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
+            let mut command = securemq_run_by(&words.map(str::to_owned), folder);
+            command.args(["serve", "--listen", "mqtt://127.0.0.1:0"]).env("SECUREMQ__WORKERS", workers.to_string());
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let is_ready = lines.any(|line| line.is_ok_and(|line| line.contains("listening on")));
+            // It may be gone.
+            let _ = child.kill();
+            child.wait().unwrap();
+            !is_ready
+        });
+        killed.count()
+    }
+
+    /// Kills the broker, does something to its data, and starts it again.
+    pub fn crash_and(mut self, meanwhile: impl FnOnce(&Path)) -> Self {
+        self.process.kill();
+        meanwhile(&self.data());
+        self.again()
+    }
+
+    /// Stops the broker, does something to its data, and starts it again.
+    pub fn restart_and(mut self, meanwhile: impl FnOnce(&Path)) -> Self {
+        self.stop();
+        meanwhile(&self.data());
+        self.again()
+    }
+
     fn again(self) -> Self {
         let mut settings = self.settings.clone();
         settings.folder = Some(Arc::clone(&self.folder));

@@ -14,6 +14,7 @@ pub mod broker;
 pub mod strace;
 pub mod power;
 pub mod clients;
+pub mod described;
 pub mod pages;
 
 use std::time::Duration;

@@ -59,16 +59,16 @@ const SECTOR: usize = 512;
 
 impl Disk {
     /// The state of the disk below `root` at a line of a recording that began when it was empty.
-    pub fn at(root: &Path, calls: &[Call], line: usize) -> Self {
+    pub fn at(root: &Path, calls: &[Call], line: usize, chance: &mut Chance) -> Self {
         let folder = Node::Folder { synced: Names::new(), present: Names::new(), pending: Vec::new() };
         let mut disk = Self { root: root.to_owned(), nodes: vec![folder], fds: BTreeMap::new() };
         for call in calls.iter().filter(|call| call.begin < line) {
-            disk.apply(call, line);
+            disk.apply(call, line, chance);
         }
         disk
     }
 
-    fn apply(&mut self, call: &Call, line: usize) {
+    fn apply(&mut self, call: &Call, line: usize, chance: &mut Chance) {
         match &call.what {
             What::Open { path, creates, truncates, fd } => {
                 self.fds.remove(fd);
@@ -118,7 +118,12 @@ impl Disk {
                     self.nodes[*node].sync(call.begin);
                 }
             }
-            What::Sync(_) | What::Send { .. } => {}
+            What::FailedSync(fd) if call.end < line => {
+                if let Some((node, _)) = self.fds.get(fd) {
+                    self.nodes[*node].fail_to_sync(call.begin, chance);
+                }
+            }
+            What::Sync(_) | What::FailedSync(_) | What::Send { .. } => {}
         }
     }
 
@@ -195,6 +200,18 @@ impl Node {
                 let done: Vec<(usize, NameChange)> = done;
                 done.iter().for_each(|(_, change)| change.apply(synced));
             }
+        }
+    }
+}
+
+impl Node {
+    /// The system takes what it could not write for written: chance decides now what is on the disk, for good.
+    fn fail_to_sync(&mut self, begin: usize, chance: &mut Chance) {
+        if let Self::File { synced, pending } = self {
+            let (tried, rest) = std::mem::take(pending).into_iter().partition(|(end, _)| *end <= begin);
+            *pending = rest;
+            let tried: Vec<(usize, Change)> = tried;
+            *synced = remains(synced, &tried, chance);
         }
     }
 }

@@ -1,33 +1,23 @@
-//! What a broker asked of the system, in the order in which the system answered: recorded with Debian's strace.
+//! What a broker asks of the system, in the order in which the system answers, and answers that are errors: both with
+//! Debian's strace.
 
 use super::PATIENCE;
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-/// The arguments that make a recording, before those of the program. The tracer is not the parent of the program, so
-/// that signals reach the program itself.
-pub fn recording(to: &Path) -> Vec<String> {
+/// The arguments that make a recording, before those of the program, and further ones of strace. The tracer is not the
+/// parent of the program, so that signals reach the program itself.
+pub fn recording(to: &Path, more: &[&str]) -> Vec<String> {
     let calls = "trace=openat,mkdir,rename,renameat2,linkat,unlink,pwrite64,write,sendto,ftruncate,fallocate,fsync,\
                  fdatasync,accept4";
     let to = to.to_str().unwrap();
-    [
-        "strace",
-        "-f",
-        "-D",
-        "--seccomp-bpf",
-        "--quiet=attach",
-        "-xx",
-        "-s",
-        "10000000",
-        "-e",
-        "signal=none",
-        "-e",
-        calls,
-        "-o",
-        to,
-    ]
-    .map(str::to_owned)
-    .into()
+    let usual = ["-f", "-D", "--seccomp-bpf", "--quiet=attach", "-xx", "-s", "10000000", "-e", "signal=none"];
+    let words = ["strace"].into_iter().chain(usual).chain(["-e", calls, "-o", to]).chain(more.iter().copied());
+    words.map(str::to_owned).collect()
 }
 
 /// One call that succeeded.
@@ -70,6 +60,8 @@ pub enum What {
         len: u64,
     },
     Sync(u32),
+    /// A sync that failed: nobody knows what of it is on the disk, and no later sync of the same writes will tell.
+    FailedSync(u32),
     /// A connection from a port.
     Accept {
         fd: u32,
@@ -91,7 +83,7 @@ pub fn read_recording(path: &Path) -> Vec<Call> {
         std::thread::yield_now();
         text = std::fs::read_to_string(path).unwrap();
     }
-    let mut begun: std::collections::BTreeMap<&str, (usize, String)> = std::collections::BTreeMap::new();
+    let mut begun: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     let mut calls = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let (thread, line) = line.split_once(' ').unwrap();
@@ -112,10 +104,13 @@ pub fn read_recording(path: &Path) -> Vec<Call> {
     calls
 }
 
-/// A call of interest that did not fail.
+/// A call of interest that did not fail, or whose failure is of interest.
 fn parse(line: &str) -> Option<What> {
     let (name, rest) = line.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
+    if matches!(name, "fsync" | "fdatasync") && result.starts_with("-1 EIO") {
+        return Some(What::FailedSync(arguments.trim_end().strip_suffix(')')?.parse().unwrap()));
+    }
     let result: u32 = result.split_whitespace().next()?.parse().ok()?;
     let arguments: Vec<&str> = arguments.trim_end().strip_suffix(')')?.split(", ").collect();
     let number = |at: usize| arguments[at].parse::<u32>().unwrap();
@@ -159,4 +154,38 @@ fn bytes(quoted: &str) -> Vec<u8> {
     let inner = quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"'));
     let inner = inner.unwrap_or_else(|| panic!("strace cut it off: {quoted}"));
     inner.split("\\x").skip(1).map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect()
+}
+
+/// Calls of a process that fail as long as this lives.
+pub struct Fault(Child);
+
+impl Fault {
+    /// From now on a process gets this error from these calls on these files, which are there.
+    pub fn begin(process: u32, calls: &str, error: &str, files: &[PathBuf]) -> Self {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-p", &process.to_string(), "-o", "/dev/null"]);
+        command.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:error={error}")]);
+        for file in files {
+            command.arg("-P").arg(file.canonicalize().unwrap());
+        }
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("strace runs: apt-get install strace");
+        let mut said = String::new();
+        BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("attached"), "strace does not attach: {said}");
+        Self(child)
+    }
+
+    /// From now on the calls do what they should.
+    pub fn end(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        // It detaches and ends.
+        let pid = Pid::from_raw(self.0.id().try_into().unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        self.0.wait().unwrap();
+    }
 }
