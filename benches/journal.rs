@@ -10,8 +10,8 @@
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
 use clap::Parser;
-use securemq::broker::{Frame, FrameNumber};
-use securemq::store::{Batch, Database, Durability, MasterKey, StoreOp, Writer, WriterHandle};
+use securemq::broker::{Durability, Frame, FrameNumber};
+use securemq::store::{Batch, Database, MasterKey, StoreOp, Writer, WriterHandle};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -74,13 +74,13 @@ async fn measure(folder: &PathBuf, durability: Durability, load: &Load, span: Du
     let folder = tempfile::tempdir_in(folder).unwrap();
     let database = Database::create(folder.path(), &MasterKey::generate().unwrap()).await.unwrap();
     let run = database.begin_run().await.unwrap();
-    let writer = Writer::start(database.with_durability(durability));
+    let writer = Writer::start_with(database.clone(), durability);
     let handle = writer.handle();
     handle.store(vec![StoreOp::Begin { run, shards: 1 }]).await.unwrap();
     let commits_before = handle.counters().commits;
     let records: Vec<u8> = (0..RECORD_LEN * load.records as usize).map(|n| (n * 31 % 251) as u8).collect();
     let mut source =
-        Source { handle: handle.clone(), run, under_way: load.under_way, records: records.into(), next: 1 };
+        Source { handle: handle.clone(), durability, run, under_way: load.under_way, records: records.into(), next: 1 };
     let (sender, mut stored) = mpsc::unbounded_channel();
     let mut latencies = Vec::new();
     let (begin, cpu) = (Instant::now(), cpu_time());
@@ -102,6 +102,7 @@ async fn measure(folder: &PathBuf, durability: Durability, load: &Load, span: Du
 /// Makes frames, each of which lets go of those that are no longer under way.
 struct Source {
     handle: WriterHandle,
+    durability: Durability,
     run: u64,
     under_way: u64,
     records: bytes::Bytes,
@@ -124,7 +125,7 @@ impl Source {
             result.unwrap();
             let _ = stored.send(begin.elapsed());
         });
-        self.handle.submit(Batch { ops, done });
+        self.handle.submit(Batch { ops, durability: self.durability, done });
     }
 }
 

@@ -27,6 +27,9 @@ export class Refusal extends Error {
   }
 }
 
+// Set while somebody is asked for the password again; called with whether it was given.
+export const confirming = signal(null);
+
 export function url(path, query = {}) {
   const kept = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== '' && value !== false);
   const search = new URLSearchParams(kept).toString();
@@ -37,7 +40,30 @@ export function segment(text) {
   return encodeURIComponent(text);
 }
 
-async function send(method, path, { query, body, headers, signal: abort } = {}) {
+// What may not be done without the password is done after it was given.
+async function send(method, path, options) {
+  try {
+    return await attempt(method, path, options);
+  } catch (refusal) {
+    if (refusal.code !== 'confirm-required' || !(await askForPassword())) throw refusal;
+    return attempt(method, path, options);
+  }
+}
+
+function askForPassword() {
+  return new Promise((resolve) => {
+    confirming.value = (is) => {
+      confirming.value = null;
+      resolve(is);
+    };
+  });
+}
+
+export async function confirmSession(password) {
+  session.value = await post('/session/confirm', { password });
+}
+
+async function attempt(method, path, { query, body, headers, signal: abort } = {}) {
   const request = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin', signal: abort };
   if (body !== undefined) {
     request.headers['Content-Type'] = 'application/json';
@@ -59,7 +85,7 @@ async function send(method, path, { query, body, headers, signal: abort } = {}) 
   const problem = await answer.json().catch(() => ({}));
   if (problem.code === 'broker-stopped') noticeStopped();
   const retryAfter = Number(answer.headers.get('Retry-After')) || undefined;
-  if (answer.status === 401 && problem.code !== 'login-failed' && path !== '/session') {
+  if (problem.code === 'not-logged-in' && path !== '/session') {
     if (session.value) expired.value = true;
     session.value = null;
   }
@@ -111,8 +137,8 @@ effect(() => {
   if (session.value !== undefined) remember('logged-in', session.value ? 'yes' : 'no');
 });
 
-export async function logIn(user, password) {
-  const opened = await post('/login', { user, password });
+export async function logIn(user, password, code) {
+  const opened = await post('/login', { user, password, code });
   expired.value = false;
   session.value = opened?.csrf ? opened : await get('/session');
 }
@@ -124,20 +150,4 @@ export async function logOut() {
     session.value = null;
     expired.value = false;
   }
-}
-
-// Which of the routes this broker serves: pages of others are not offered.
-export const routes = signal(null);
-
-export async function learnRoutes() {
-  try {
-    const paths = Object.keys((await get('/openapi.json')).paths ?? {});
-    routes.value = new Set(paths.map((path) => path.replace(/^\/api\/v1/, '')));
-  } catch {
-    routes.value = null;
-  }
-}
-
-export function serves(path) {
-  return routes.value === null || routes.value.has(path);
 }

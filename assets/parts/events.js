@@ -28,11 +28,16 @@ const said = {
   8: (event) => [size(event.size), ...withReason(event)],
   9: (event) => [t('event-dropped', { count: event.count }), ...withReason(event)],
   10: (event) => [t('event-session-ended'), ...withReason(event)],
-  20: (event) => [visible(`${event.command} ${event.target}`)],
+  20: (event) => [administered(visible(event.command), visible(event.target))],
   30: (event) => [t('event-started', { version: visible(event.version) })],
   31: () => [t('event-stopped')],
   33: (event) => [t('event-left-out', { count: event.count })],
 };
+
+function administered(command, target) {
+  const key = `admin-${command.replaceAll(' ', '-')}`;
+  return has(key) ? t(key, { target }) : `${command} ${target}`;
+}
 
 function withReason(event) {
   const reason = reasonName(event.reason);

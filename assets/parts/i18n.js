@@ -8,9 +8,7 @@ const preferred = [recall('language'), ...(navigator.languages ?? [])].map((tag)
 export const language = signal(preferred.find((tag) => tag in languages) ?? 'en');
 
 let words = {};
-let fallback = {};
 let plural;
-let reasons = new Map();
 const made = new Map();
 
 async function catalogue(name) {
@@ -21,9 +19,7 @@ async function catalogue(name) {
 
 // Loads the words before anything is shown, and again when the language changes.
 export async function speak(name) {
-  [words, fallback] = await Promise.all([catalogue(name), name === 'en' ? {} : catalogue('en')]);
-  const english = name === 'en' ? words : fallback;
-  reasons = new Map(Object.entries(english).filter(([key]) => key.startsWith('reason-')).map(([key, text]) => [text, key]));
+  words = await catalogue(name);
   plural = new Intl.PluralRules(name);
   made.clear();
   document.documentElement.lang = name;
@@ -34,7 +30,7 @@ export async function speak(name) {
 // The words of that key with its `{values}`; of several forms, the one for `count`.
 export function t(key, values) {
   language.value; // whoever shows words is shown again when they change
-  let found = words[key] ?? fallback[key] ?? key;
+  let found = words[key] ?? key;
   if (typeof found === 'object') found = found[plural.select(values.count)] ?? found.other;
   if (!values) return found;
   return found.replace(/\{(\w+)\}/g, (whole, name) => {
@@ -42,11 +38,6 @@ export function t(key, values) {
     if (value === undefined) return whole;
     return typeof value === 'number' ? number(value) : value;
   });
-}
-
-// A reason that came in the broker's English words, in the reader's.
-export function reasonInWords(text) {
-  return reasons.has(text) ? t(reasons.get(text)) : text;
 }
 
 export function has(key) {

@@ -14,10 +14,11 @@ function decode(part) {
   }
 }
 
-export const route = signal(read());
+// Every link that is followed is another visit: a page of the same kind begins anew there.
+export const route = signal({ ...read(), visit: 0 });
 
 addEventListener('hashchange', () => {
-  route.value = read();
+  route.value = { ...read(), visit: route.value.visit + 1 };
 });
 
 export function address(parts, query = {}) {
@@ -35,5 +36,5 @@ export function go(parts, query) {
 export function setQuery(changes) {
   const now = route.value;
   history.replaceState(null, '', address(now.parts, { ...now.query, ...changes }));
-  route.value = read();
+  route.value = { ...read(), visit: now.visit };
 }

@@ -1,10 +1,12 @@
 // What is around every page: the rail, the bar above, the keys.
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
-import { logOut, reachable, refreshSession, session } from './api.js';
+import { confirming, logOut, reachable, refreshSession, session } from './api.js';
 import { language, languages, speak, t } from './i18n.js';
+import { look } from './look.js';
 import { recall, remember } from './memory.js';
 import { pageAt, pagesOf, titleKey } from './pages.js';
 import { address, go, route } from './router.js';
+import { Search } from './search.js';
 import { theme, themes } from './theme.js';
 import { Button, Check, Dialog, Icon, Said, useEvery } from './ui.js';
 import { visible } from './text.js';
@@ -20,7 +22,9 @@ export function Shell({ children }) {
   const [help, setHelp] = useState(false);
   const [menu, setMenu] = useState(false);
   const main = useRef();
-  useKeys(offered, () => setHelp(true));
+  const [search, setSearch] = useState(false);
+  const openSearch = () => setSearch(true);
+  useKeys(offered, () => setHelp(true), openSearch);
   useSessionWatch();
   useEffect(() => setMenu(false), [route.value]);
   const link = (page) => html`<li key=${page.path}><a href=${address(page.path ? [page.path] : [])} aria-current=${page === current ? 'page' : undefined} title=${narrow.value ? t(titleKey(page)) : undefined}>
@@ -36,6 +40,7 @@ export function Shell({ children }) {
       <a class="brand" href="#/"><${Mark} /><span>securemq</span></a>
       <${Health} />
       <span class="grow"></span>
+      <button type="button" class="button quiet find" aria-label=${t('search')} aria-keyshortcuts="/ Control+K" onClick=${openSearch}><${Icon} name="search" /><span>${t('search')}</span><kbd aria-hidden="true">/</kbd></button>
       ${session.value.encrypted === false && html`<span class="badge warn" role="img" aria-label=${t('not-encrypted')} title=${t('not-encrypted')}><${Icon} name="unlock" /><span>${t('not-encrypted')}</span></span>`}
       <${Choice} icon="theme" label=${t('theme')} value=${theme.value} options=${themes.map((name) => [name, t(`theme-${name}`)])} onValue=${(name) => { theme.value = name; }} />
       <${Choice} icon="language" label=${t('language')} value=${language.value} options=${Object.entries(languages)} onValue=${speak} />
@@ -56,6 +61,7 @@ export function Shell({ children }) {
       ${children}
     </main>
     <${Said} />
+    <${Asking} />
     ${menu && html`<${Dialog} title=${t('pages')} kind="sheet" onClose=${() => setMenu(false)}>
       <nav class="menu" aria-label=${t('pages')}><ul>${offered.map(link)}</ul></nav>
       <div class="menu-choices">
@@ -64,8 +70,19 @@ export function Shell({ children }) {
         <${Button} icon="logout" onClick=${logOut}>${t('log-out')}<//>
       </div>
     <//>`}
+    ${search && html`<${Search} who=${session.value} onClose=${() => setSearch(false)} />`}
     ${help && html`<${Help} offered=${offered} onClose=${() => setHelp(false)} />`}
   </div>`;
+}
+
+// The question for the password, loaded when it is asked.
+function Asking() {
+  const [view, setView] = useState(null);
+  const asked = Boolean(confirming.value);
+  useEffect(() => {
+    if (asked) import('./confirm.js').then(({ Confirmation }) => setView(() => Confirmation));
+  }, [asked]);
+  return asked && view && html`<${view} />`;
 }
 
 export function roleName(role) {
@@ -73,6 +90,7 @@ export function roleName(role) {
 }
 
 export function Mark() {
+  if (look.value.logo) return html`<img class="mark" src=${look.value.logo} alt="" width="24" height="24" />`;
   return html`<svg class="mark" viewBox="0 0 32 32" width="24" height="24" aria-hidden="true"><rect width="32" height="32" rx="7" /><path d="M9 22a12 12 0 0 1 14-14M14 24a8 8 0 0 1 10-10" /><circle cx="22.5" cy="22.5" r="3" /></svg>`;
 }
 
@@ -125,10 +143,15 @@ function typing(target) {
 }
 
 // Single letters act only where nobody types, and can be turned off.
-function useKeys(offered, help) {
+function useKeys(offered, help, search) {
   const pending = useRef(0);
   useEffect(() => {
     const pressed = (event) => {
+      if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === 'k') {
+        event.preventDefault();
+        if (!document.querySelector('dialog[open]')) search();
+        return;
+      }
       if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
       if (event.key === '?') {
         event.preventDefault();
@@ -136,11 +159,14 @@ function useKeys(offered, help) {
         return;
       }
       if (!keysOn.value) return;
-      if (event.key === '/' || event.key === 'f') {
-        const search = document.querySelector('[data-search]');
-        if (search) {
+      if (event.key === '/') {
+        event.preventDefault();
+        search();
+      } else if (event.key === 'f') {
+        const field = document.querySelector('[data-search]');
+        if (field) {
           event.preventDefault();
-          search.focus();
+          field.focus();
         }
       } else if (event.key === 'g') {
         pending.current = Date.now();
@@ -158,7 +184,8 @@ function useKeys(offered, help) {
 function Help({ offered, onClose }) {
   const keys = [
     [['?'], t('keys-help')],
-    [['/', 'f'], t('keys-search')],
+    [['/', 'Ctrl K'], t('search-all')],
+    [['f'], t('keys-search')],
     [['Space'], t('keys-pause')],
     [['End'], t('keys-end')],
     [['↑', '↓'], t('keys-rows')],

@@ -1,6 +1,8 @@
 // Topics as a tree, built from what is retained and what goes by. Bounded: the least recent leaves go first.
 
 const mostNodes = 20_000;
+const span = 10_000; // milliseconds that a rate is a mean of, the latest weighing most
+const soonest = 1000; // a mean of less tells nothing
 
 class Node {
   constructor(name, parent) {
@@ -12,6 +14,18 @@ class Node {
     this.retained = false;
     this.last = null;
     this.at = 0;
+    this.weight = 0; // of the messages so far, each of which fades with time
+    this.weighed = 0;
+  }
+
+  count(now) {
+    this.messages += 1;
+    this.weight = this.weightAt(now) + 1;
+    this.weighed = now;
+  }
+
+  weightAt(now) {
+    return this.weight && this.weight * Math.exp((this.weighed - now) / span);
   }
 }
 
@@ -22,6 +36,13 @@ export class TopicTree {
     this.nodes = 0;
     this.open = new Set();
     this.forgotten = 0;
+    this.begun = Date.now();
+  }
+
+  // Messages a second of a node and all below it: right from the start, and zero again soon after the last.
+  rate(node, now) {
+    const seen = Math.max(soonest, now - this.begun);
+    return (node.weightAt(now) * 1000) / (span * (1 - Math.exp(-seen / span)));
   }
 
   // The node of a topic, made if it is not there. An empty level is a level too.
@@ -70,13 +91,15 @@ export class TopicTree {
     this.limit();
   }
 
-  take(message) {
+  take(message, now = Date.now()) {
     const node = this.node(message.topic);
+    // The first retained one of a topic is what the broker keeps; it was not published just now.
+    const isKept = message.retain && !node.last;
     node.last = message;
     if (message.retain) node.retained = bytesIn(message) > 0;
     for (let at = node; at; at = at.parent) {
-      at.messages += 1;
-      at.at = message.at ?? Date.now();
+      if (!isKept) at.count(now);
+      at.at = message.at ?? now;
     }
     this.limit();
   }
@@ -105,11 +128,14 @@ export class TopicTree {
     }
   }
 
-  // The rows in sight: [node, depth].
-  rows(search = '') {
+  // The rows in sight: [node, depth]. By name, or the liveliest first.
+  rows(search = '', order = 'name') {
     const rows = [];
+    const now = Date.now();
+    const byName = (one, other) => (one.name < other.name ? -1 : 1);
+    const compare = order === 'name' ? byName : (one, other) => other.weightAt(now) - one.weightAt(now) || byName(one, other);
     const walk = (node, depth) => {
-      for (const child of [...node.children.values()].sort((one, other) => (one.name < other.name ? -1 : 1))) {
+      for (const child of [...node.children.values()].sort(compare)) {
         if (search && !this.holds(child, search)) continue;
         rows.push([child, depth]);
         if (this.open.has(child.path) || search) walk(child, depth + 1);

@@ -64,6 +64,7 @@ export function Check({ label, checked, onValue, ...rest }) {
 // What a refusal means, in the reader's words.
 export function explain(refusal) {
   const code = refusal?.code;
+  if (code === 'invalid') return t(invalidKey(refusal.problem?.field));
   if (code && has(`problem-${code}`)) {
     return t(`problem-${code}`, { seconds: refusal.retryAfter ?? refusal.problem?.retry_after ?? 60 });
   }
@@ -72,8 +73,13 @@ export function explain(refusal) {
   return t('problem-unknown', { what: visible(refusal?.message ?? '') });
 }
 
+// What belongs in that part of a request. What only a page fills in, only a page gets wrong.
+function invalidKey(field) {
+  return has(`invalid-${field}`) ? `invalid-${field}` : 'invalid-unexpected';
+}
+
 // Where the words for the code leave open what exactly is wrong, the broker's own are shown, too.
-const open = ['invalid', 'too-many', 'too-large', 'not-found'];
+const open = ['invalid', 'too-many', 'too-large'];
 
 function saysAll(code) {
   return has(`problem-${code}`) && !open.includes(code);
@@ -129,6 +135,11 @@ export function useEvery(milliseconds, act) {
     const timer = setInterval(() => document.hidden || latest.current(), milliseconds);
     return () => clearInterval(timer);
   }, [milliseconds]);
+}
+
+// The same for what is shown, unless a dialog is open: what one decides about does not change, or go, meanwhile.
+export function useRefresh(milliseconds, again) {
+  useEvery(milliseconds, () => document.querySelector('dialog[open]') || again());
 }
 
 export function Asked({ asked, rows, children }) {

@@ -1,7 +1,9 @@
-// One's own sessions in browsers, and the way out.
+// One's own login: the second factor, the sessions in browsers, the keys of programs, and the way out.
 import { html, useState } from '../vendor/preact.js';
-import { get, logOut, remove, segment, serves, refreshSession } from '../parts/api.js';
+import { get, logOut, remove, segment, refreshSession } from '../parts/api.js';
 import { ago, t, when } from '../parts/i18n.js';
+import { Keys } from '../parts/keys.js';
+import { SecondFactor } from '../parts/secondfactor.js';
 import { roleName } from '../parts/shell.js';
 import { Asked, Badge, Button, Card, Confirm, Data, Facts, Page, Table, say, useAsked } from '../parts/ui.js';
 
@@ -14,7 +16,9 @@ export default function Account({ who }) {
       [t('session-until'), when(who.absolute_until)],
       [t('encryption'), who.encrypted ? html`<${Badge} kind="ok">${t('encrypted')}<//>` : html`<${Badge} kind="warn">${t('not-encrypted')}<//>`],
     ]} /><//>
-    ${serves('/sessions') && html`<${Sessions} />`}
+    <${SecondFactor} />
+    <${Sessions} />
+    <${Keys} who=${who} />
   <//>`;
 }
 
@@ -30,7 +34,7 @@ function Sessions() {
   return html`<${Card} title=${t('browser-sessions')} actions=${html`<${Button} icon="logout" onClick=${() => setAsking(true)}>${t('log-out-everywhere')}<//>`}>
     <${Asked} asked=${asked}>${(answer) => html`<${Table} caption=${t('browser-sessions')} rows=${answer.items ?? answer} keyOf=${(one) => one.id} columns=${[
       { key: 'since', name: t('since'), cell: (one) => html`<span title=${when(one.since)}>${ago(one.since)}</span>` },
-      { key: 'address', name: t('address'), cell: (one) => html`<${Data} text=${one.address} />` },
+      { key: 'address', name: t('address'), cell: (one) => html`<span class="nowrap"><${Data} text=${one.address} /></span>` },
       { key: 'agent', name: t('browser'), cell: (one) => html`<${Data} text=${one.browser} limit=${80} />` },
       { key: 'current', name: t('state'), cell: (one) => one.current && html`<${Badge} kind="ok">${t('this-browser')}<//>` },
     ]} actions=${(one) => html`<${Button} icon="logout" onClick=${() => end(one)}>${t('log-out')}<//>`} />`}<//>

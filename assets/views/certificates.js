@@ -1,6 +1,7 @@
 // Certificates: how long they hold, and a new one for a user.
 import { html, useState } from '../vendor/preact.js';
 import { get, post } from '../parts/api.js';
+import { Download } from '../parts/download.js';
 import { day, number, t } from '../parts/i18n.js';
 import { Asked, Badge, Button, Data, Dialog, Empty, Form, Input, Notice, Page, Table, copy, useAsked } from '../parts/ui.js';
 import { visible } from '../parts/text.js';
@@ -53,16 +54,4 @@ function Issue({ onClose }) {
       <p class="hint">${t('issue-hint', { days: number(Number(days) || 0) })}</p>
     <//>
   <//>`;
-}
-
-// The file is made here; nothing is asked for a second time.
-function Download({ name, text }) {
-  const save = () => {
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([text], { type: 'application/x-pem-file' }));
-    link.download = name.replace(/[^\w.@-]/g, '_');
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  };
-  return html`<${Button} icon="download" onClick=${save}>${t('download')}<//>`;
 }

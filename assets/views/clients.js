@@ -1,6 +1,7 @@
 // Who is connected, who was, and everything about one of them.
 import { html, useEffect, useState } from '../vendor/preact.js';
 import { get, post, remove, segment } from '../parts/api.js';
+import { ClassSelect } from '../parts/classselect.js';
 import { actionName, messageOf, topicOf } from '../parts/events.js';
 import { ago, clock, duration, number, t, when } from '../parts/i18n.js';
 import { address, go, setQuery } from '../parts/router.js';
@@ -17,12 +18,14 @@ function List({ query }) {
   const rested = useRested(search);
   useEffect(() => setQuery({ search: rested }), [rested]);
   const state = query.state ?? 'online';
-  const pages = usePages((cursor, abort) => get('/clients', { search: rested, state, cursor, limit: 50 }, { signal: abort }), [rested, state]);
+  const narrowed = query.class ?? '';
+  const pages = usePages((cursor, abort) => get('/clients', { search: rested, state, class: narrowed, cursor, limit: 50 }, { signal: abort }), [rested, state, narrowed]);
   useEvery(5000, pages.asked.again);
   return html`<${Page} title=${t('page-clients')}>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <${Input} label=${t('search-clients')} type="search" value=${search} onValue=${setSearch} data-search mono />
       <${Select} label=${t('state')} value=${state} onValue=${(value) => setQuery({ state: value })} options=${['online', 'offline', 'all'].map((name) => [name, t(`state-${name}`)])} />
+      <${ClassSelect} value=${narrowed} onValue=${(value) => setQuery({ class: value })} />
     </form>
     ${pages.asked.refusal && html`<${Problem} refusal=${pages.asked.refusal} again=${pages.asked.again} />`}
     ${!pages.asked.value ? !pages.asked.refusal && html`<${Loading} />` : !pages.items.length
@@ -59,9 +62,9 @@ function Client({ who, id }) {
   const [asking, setAsking] = useState(null);
   useEvery(3000, () => !asking && asked.again());
   const name = asked.value ? short(asked.value.client_id, 60) : t('client');
-  return html`<${Page} title=${name} actions=${who.role === 'Admin' && asked.value && html`
-      ${asked.value.connected && html`<${Button} icon="disconnect" onClick=${() => setAsking('disconnect')}>${t('disconnect')}<//>`}
-      <${Button} icon="trash" onClick=${() => setAsking('end')}>${t('end-session')}<//>`}>
+  return html`<${Page} title=${name} actions=${asked.value && html`
+      ${who.role !== 'Student' && asked.value.connected && html`<${Button} icon="disconnect" onClick=${() => setAsking('disconnect')}>${t('disconnect')}<//>`}
+      ${who.role === 'Admin' && html`<${Button} icon="trash" onClick=${() => setAsking('end')}>${t('end-session')}<//>`}`}>
     <p><a href=${address('clients')}>${t('to-clients')}</a></p>
     <${Asked} asked=${asked} rows=${8}>${(client) => html`
       <${Card} title=${t('session')}><${Facts} facts=${[

@@ -1,7 +1,9 @@
 // The log as it happens: filters, pause without loss, and the way back into what is stored.
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { get, url } from '../parts/api.js';
+import { ClassSelect } from '../parts/classselect.js';
 import { actionName, actions, messageOf, topicOf, whyQuery } from '../parts/events.js';
+import { Histogram } from '../parts/histogram.js';
 import { language, t, when } from '../parts/i18n.js';
 import { LogList } from '../parts/loglist.js';
 import { address, setQuery } from '../parts/router.js';
@@ -9,7 +11,7 @@ import { Live } from '../parts/socket.js';
 import { Button, Check, Data, Dialog, Facts, Icon, Input, Page, Problem, Select, copy, useRested } from '../parts/ui.js';
 import { short } from '../parts/text.js';
 
-const fields = ['action', 'user', 'client', 'topic', 'text', 'failed', 'since', 'until'];
+const fields = ['action', 'user', 'client', 'class', 'topic', 'text', 'failed', 'since', 'until'];
 const pageSize = 200;
 
 function filtersOf(query) {
@@ -65,10 +67,11 @@ export default function Log({ who, query }) {
       <a class="button" download href=${exported('csv')}><${Icon} name="download" /><span>CSV</span></a>
       <a class="button" download href=${exported('ndjson')}><${Icon} name="download" /><span>NDJSON</span></a>`}>
     <${Filters} filters=${filters} staff=${who.role !== 'Student'} />
+    <${Histogram} filters=${timesOf(filters)} zoomed=${Boolean(filters.since || filters.until)} />
     ${refusal && html`<${Problem} refusal=${refusal} again=${() => setTurn(turn + 1)} />`}
     <div class="log-frame">
       <div class="log-scroll" role="log" aria-live="off" aria-label=${t('page-log')} tabindex="0" ref=${scroller}></div>
-      ${!state.lines && !state.unseen && !refusal && html`<p class="log-empty">${t(Object.keys(filters).length ? 'log-none-filtered' : 'log-none')}</p>`}
+      ${!state.lines && !state.unseen && !refusal && !past.busy && html`<p class="log-empty">${t(Object.keys(filters).length ? 'log-none-filtered' : 'log-none')}</p>`}
       ${!state.following && html`<button type="button" class="chip" onClick=${() => list.current.follow()}><${Icon} name="end" />${state.unseen ? t('log-new', { count: state.unseen }) : t('log-to-end')}</button>`}
     </div>
     <div class="log-foot">
@@ -211,9 +214,13 @@ function Filters({ filters, staff }) {
   const change = (name) => (value) => setTyped((before) => ({ ...before, [name]: value }));
   const [folded, setFolded] = useState(true);
   const [times, setTimes] = useState(Boolean(filters.since || filters.until));
+  useEffect(() => {
+    if (filters.since || filters.until) setTimes(true);
+  }, [filters.since, filters.until]);
   const field = (name, more) => html`<${Input} label=${t(`log-${name}`)} value=${typed[name] ?? ''} onValue=${change(name)} type="search" mono ...${more} />`;
   return html`<form class=${`filters ${folded ? 'folded' : ''}`} role="search" aria-label=${t('filters')} onSubmit=${(event) => event.preventDefault()}>
     <${Select} label=${t('log-action')} value=${typed.action ?? ''} onValue=${change('action')} options=${[['', t('all')], ...actions.map((name) => [name, actionName(name)])]} />
+    ${staff && html`<${ClassSelect} value=${typed.class ?? ''} onValue=${change('class')} />`}
     ${staff && field('user')}
     ${field('client')}
     ${field('topic', { placeholder: 'a/+/#' })}

@@ -13,6 +13,8 @@ export function Login({ expired }) {
   const [busy, setBusy] = useState(false);
   const [refusal, setRefusal] = useState(null);
   const [wait, setWait] = useState(0);
+  // The code of an app, or one for when it is lost; asked for when the password was right.
+  const [code, setCode] = useState(null);
   useEffect(() => {
     document.title = `${t('log-in')} – securemq`;
   }, [language.value]);
@@ -21,18 +23,27 @@ export function Login({ expired }) {
     const timer = setTimeout(() => setWait(wait - 1), 1000);
     return () => clearTimeout(timer);
   }, [wait]);
+  useEffect(() => {
+    if (code === '') document.querySelector('[name=code]')?.focus();
+  }, [code === null]);
   const submit = async (event) => {
     event.preventDefault();
     setBusy(true);
     setRefusal(null);
     try {
-      await logIn(user, password);
+      await logIn(user, password, code?.trim() || undefined);
     } catch (problem) {
-      setRefusal(problem);
-      if (problem.status === 429) setWait(problem.retryAfter ?? 30);
-      setPassword('');
+      refused(problem);
     }
     setBusy(false);
+  };
+  const refused = (problem) => {
+    if (problem.status === 429) setWait(problem.retryAfter ?? 30);
+    if (problem.code === 'totp-required') return setCode('');
+    setRefusal(problem);
+    if (problem.code === 'totp-wrong') return setCode('');
+    setPassword('');
+    return setCode(null);
   };
   const throttled = wait > 0;
   return html`<main class="login">
@@ -40,8 +51,10 @@ export function Login({ expired }) {
       <div class="login-brand"><${Mark} /><h1>securemq</h1></div>
       <p class="lead">${expired ? t('log-in-expired') : t('log-in-lead')}</p>
       <form onSubmit=${submit}>
-        <${Input} label=${t('user')} value=${user} onValue=${setUser} name="username" autocomplete="username" autocapitalize="none" required autofocus />
-        <div class="password">
+        ${code !== null && html`<${Input} label=${t('totp-code')} hint=${t('totp-code-hint')} value=${code} onValue=${setCode} name="code" mono autocomplete="one-time-code" autocapitalize="none" required autofocus key="code" />
+          <div class="actions"><${Button} kind="quiet" onClick=${() => { setCode(null); setPassword(''); }}>${t('totp-back')}<//></div>`}
+        <div hidden=${code !== null}><${Input} label=${t('user')} value=${user} onValue=${setUser} name="username" autocomplete="username" autocapitalize="none" required autofocus /></div>
+        <div class="password" hidden=${code !== null}>
           <${Input} label=${t('password')} value=${password} onValue=${setPassword} name="password" type=${shown ? 'text' : 'password'} autocomplete="current-password" required />
           <${Button} kind="quiet" onClick=${() => setShown(!shown)} aria-pressed=${shown ? 'true' : 'false'}>${t(shown ? 'hide' : 'show')}<//>
         </div>

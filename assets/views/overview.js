@@ -1,8 +1,9 @@
 // How the broker is: numbers, the last hours, and what needs somebody.
 import { html, useState } from '../vendor/preact.js';
-import { get, serves } from '../parts/api.js';
+import { get } from '../parts/api.js';
 import { Chart } from '../parts/chart.js';
-import { duration, has, milliseconds, number, rate, reasonInWords, size, t } from '../parts/i18n.js';
+import { reasonName } from '../parts/events.js';
+import { duration, has, milliseconds, number, rate, size, t } from '../parts/i18n.js';
 import { setQuery } from '../parts/router.js';
 import { Asked, Badge, Card, Empty, Facts, Page, Tabs, useAsked, useEvery } from '../parts/ui.js';
 import { visible } from '../parts/text.js';
@@ -10,8 +11,8 @@ import { visible } from '../parts/text.js';
 const ranges = ['15m', '1h', '24h'];
 
 export default function Overview({ query, colours }) {
-  return html`<${Page} title=${t('page-overview')} actions=${serves('/overview/history') && html`<${Range} query=${query} />`}>
-    <${Numbers} between=${serves('/overview/history') && html`<${History} range=${rangeOf(query)} colours=${colours} />`} />
+  return html`<${Page} title=${t('page-overview')} actions=${html`<${Range} query=${query} />`}>
+    <${Numbers} between=${html`<${History} range=${rangeOf(query)} colours=${colours} />`} />
   <//>`;
 }
 
@@ -35,7 +36,7 @@ export function Numbers({ whole = true, between }) {
       <${Big} name=${t('sent')} value=${rate(now.sent_per_s)} more=${`${t('per-second')} · ${size(now.bytes_out_per_s)}/s`} />
       <${Big} name=${t('subscriptions')} value=${number(now.subscriptions)} />
       <${Big} name=${t('retained')} value=${number(now.retained)} />
-      <${Big} name=${t('dropped')} value=${number(sum(now.dropped))} more=${t('since-start')} />
+      <${Big} name=${t('dropped')} value=${number(now.drops.reduce((total, { count }) => total + count, 0))} more=${t('since-start')} />
     </dl>
     ${between}
     ${whole && html`<div class="cards">
@@ -48,23 +49,19 @@ export function Numbers({ whole = true, between }) {
         [t('commit-p99'), milliseconds(now.commit_ms_p99)],
         [t('queued'), number(now.queued)],
       ]} /><//>
-      <${Dropped} dropped=${now.dropped ?? {}} />
+      <${Dropped} drops=${now.drops} />
     </div>`}`}<//>`;
-}
-
-function sum(dropped = {}) {
-  return Object.values(dropped).reduce((total, count) => total + count, 0);
 }
 
 function Big({ name, value, more = '' }) {
   return html`<div><dt>${name}</dt><dd>${value}<small>${more}</small></dd></div>`;
 }
 
-function Dropped({ dropped }) {
-  const reasons = Object.entries(dropped).filter(([, count]) => count > 0).sort(([, one], [, other]) => other - one);
+function Dropped({ drops }) {
+  const listed = drops.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count);
   return html`<${Card} title=${t('dropped-by-reason')}>
-    ${reasons.length
-      ? html`<${Facts} facts=${reasons.map(([reason, count]) => [visible(reasonInWords(reason)), number(count)])} />`
+    ${listed.length
+      ? html`<${Facts} facts=${listed.map(({ reason, count }) => [reasonName(reason) ?? `${t('reason')} ${reason}`, number(count)])} />`
       : html`<${Empty} icon="check" title=${t('nothing-dropped')} />`}
   <//>`;
 }
@@ -75,7 +72,7 @@ function Attention({ items }) {
   if (!items.length) return html`<p><${Badge} kind="ok">${t('all-well')}<//></p>`;
   return html`<${Card} title=${t('attention')}><ul class="attention">${items.map((item) => html`<li key=${item.code + item.text}>
     <${Badge} kind=${kinds[item.level] ?? 'warn'}>${t(`level-${kinds[item.level] ?? 'warn'}`)}<//>
-    <span>${has(`attention-${item.code}`) ? t(`attention-${item.code}`, { text: visible(item.text) }) : visible(item.text)}</span></li>`)}</ul><//>`;
+    <span>${has(`attention-${item.code}`) ? t(`attention-${item.code}`, { name: visible(item.name ?? ''), count: item.days_left ?? 0 }) : visible(item.text)}</span></li>`)}</ul><//>`;
 }
 
 function History({ range, colours }) {

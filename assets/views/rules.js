@@ -1,6 +1,6 @@
 // Who may do what where: the rules, a matrix of roles and topics, and whom a change would cut off.
 import { html, useEffect, useState } from '../vendor/preact.js';
-import { get, post, remove, segment, serves } from '../parts/api.js';
+import { get, post, remove, segment } from '../parts/api.js';
 import { t } from '../parts/i18n.js';
 import { address, setQuery } from '../parts/router.js';
 import { Effect, RuleLine, accessOf, denies, subjectKey, subjectName, subjectOf } from '../parts/rules.js';
@@ -53,7 +53,7 @@ export default function Rules({ query }) {
 function CutOff({ change }) {
   const key = JSON.stringify(change);
   const asked = useAsked((abort) => (change ? post('/rules/preview', change, { signal: abort }) : Promise.resolve(null)), [key]);
-  if (!serves('/rules/preview') || !change) return null;
+  if (!change) return null;
   if (asked.refusal) return html`<${Problem} refusal=${asked.refusal} />`;
   if (!asked.value) return html`<${Loading} rows=${2} />`;
   const cut = asked.value.cut_off ?? [];

@@ -1,21 +1,24 @@
 // What is said where: a tree of topics with the last value, and what the broker keeps.
 import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact.js';
-import { get, post, put, remove, serves } from '../parts/api.js';
+import { get, post, put, remove } from '../parts/api.js';
 import { useFeed } from '../parts/feed.js';
-import { ago, number, t, when } from '../parts/i18n.js';
+import { ago, number, rate, t, when } from '../parts/i18n.js';
 import { Payload, bytesOf, payloadLine } from '../parts/payload.js';
 import { address, setQuery } from '../parts/router.js';
 import { TopicTree } from '../parts/topictree.js';
-import { Badge, Button, Card, Confirm, Data, Dialog, Empty, Facts, Form, Icon, Input, Notice, Page, Problem, say, useAsked, useEvery, useRested } from '../parts/ui.js';
+import { Badge, Button, Card, Confirm, Data, Dialog, Empty, Facts, Form, Icon, Input, Notice, Page, Problem, Select, say, useAsked, useEvery, useRested } from '../parts/ui.js';
 import { base64UrlOfText, short, textOfBytes, visible } from '../parts/text.js';
 
 const mostRows = 1500;
 const mostPages = 20;
+const mostHeld = 5000; // of a pause, the latest
+const shownInPreview = 10;
 
 export default function Topics({ query }) {
   const [filter, setFilter] = useState(query.filter ?? '#');
   const rested = useRested(filter, 500);
   const [search, setSearch] = useState('');
+  const [order, setOrder] = useState('name');
   const tree = useMemo(() => new TopicTree(), [rested]);
   const [, redraw] = useState(0);
   const [paused, setPaused] = useState(false);
@@ -23,10 +26,12 @@ export default function Topics({ query }) {
   const [clearing, setClearing] = useState(null);
   const changed = useRef(true);
   const held = useRef([]);
+  const drawn = useRef(0);
   useEffect(() => setQuery({ filter: rested === '#' ? '' : rested }), [rested]);
   const feed = useFeed([rested].filter(Boolean), (messages) => {
     if (paused) {
-      held.current = [...held.current, ...messages].slice(-5000);
+      const now = Date.now();
+      held.current = [...held.current, ...messages.map((message) => [message, now])].slice(-mostHeld);
       return;
     }
     for (const message of messages) tree.take(message);
@@ -37,12 +42,14 @@ export default function Topics({ query }) {
     changed.current = true;
   }, [stored.value]);
   useEvery(250, () => {
-    if (!changed.current) return;
+    // Rates fade when nothing comes.
+    if (!changed.current && Date.now() - drawn.current < 1000) return;
     changed.current = false;
+    drawn.current = Date.now();
     redraw((before) => before + 1);
   });
   const resume = () => {
-    for (const message of held.current) tree.take(message);
+    for (const [message, now] of held.current) tree.take(message, now);
     held.current = [];
     changed.current = true;
     setPaused(false);
@@ -54,16 +61,17 @@ export default function Topics({ query }) {
   if (selected !== null) tree.reveal(selected);
   const node = selected === null ? null : tree.find(selected);
   tree.openOnly();
-  const rows = tree.rows(search);
+  const rows = tree.rows(search, order);
   return html`<${Page} title=${t('page-topics')} lead=${t('topics-lead')} actions=${html`
       ${feed.link === 'open' ? html`<${Badge} kind="ok">${t('link-open')}<//>` : html`<${Badge} kind="warn">${t(`link-${feed.link}`)}<//>`}
       <${Button} icon=${paused ? 'play' : 'pause'} onClick=${() => (paused ? resume() : setPaused(true))}>${t(paused ? 'resume' : 'pause')}<//>`}>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <${Input} label=${t('filter')} mono value=${filter} onValue=${setFilter} placeholder="a/+/#" title=${t('filter-hint')} />
       <${Input} label=${t('search-topics')} type="search" mono value=${search} onValue=${setSearch} data-search />
+      <${Select} label=${t('order')} value=${order} onValue=${setOrder} options=${[['name', t('by-name')], ['rate', t('by-rate')]]} />
     </form>
     ${feed.refused.length > 0 && html`<${Notice} kind="warn">${t('not-allowed-filter')} ${feed.refused.map((one) => html`<bdi class="data">${short(one, 120)}</bdi> `)}<//>`}
-    ${feed.dropped > 0 && html`<${Notice} kind="warn">${t('feed-dropped', { count: feed.dropped })}<//>`}
+    ${feed.dropped > 0 && html`<${Notice} kind="warn">${t('feed-dropped', { count: feed.dropped })} ${t('feed-dropped-counts')}<//>`}
     ${stored.refusal && html`<${Problem} refusal=${stored.refusal} again=${stored.again} />`}
     <div class="split">
       <div>
@@ -72,7 +80,7 @@ export default function Topics({ query }) {
           : html`<div class="card"><${Empty} icon="topics" title=${t(search ? 'no-topics-found' : 'no-topics')}>${t('no-topics-hint')}<//></div>`}
         <p class="muted small">${t('topics-count', { count: tree.nodes })}${rows.length > mostRows ? ` · ${t('topics-cut', { count: mostRows })}` : ''}${tree.forgotten ? ` · ${t('topics-forgotten', { count: tree.forgotten })}` : ''}</p>
       </div>
-      ${node ? html`<${Value} node=${node} turn=${`${node.messages} ${node.retained} ${node.children.size}`} key=${node.path} onClear=${setClearing} />` : html`<div class="card"><${Empty} icon="topics" title=${t('choose-topic')} /></div>`}
+      ${node ? html`<${Value} node=${node} perSecond=${tree.rate(node, Date.now())} turn=${`${node.messages} ${node.retained} ${node.children.size}`} key=${node.path} onClear=${setClearing} />` : html`<div class="card"><${Empty} icon="topics" title=${t('choose-topic')} /></div>`}
     </div>
     ${clearing && html`<${Clear} filter=${clearing} onClose=${() => setClearing(null)} cleared=${() => { for (const [gone] of tree.rows('').filter(([one]) => matches(clearing, one.path))) tree.clear(gone.path); stored.again(); }} />`}
   <//>`;
@@ -83,7 +91,7 @@ function matches(filter, topic) {
 }
 
 async function loadRetained(filter, tree, abort) {
-  if (!serves('/retained') || !filter) return 0;
+  if (!filter) return 0;
   let cursor;
   let count = 0;
   for (let turn = 0; turn < mostPages; turn += 1) {
@@ -95,6 +103,8 @@ async function loadRetained(filter, tree, abort) {
   }
   return count;
 }
+
+const leastRate = 0.05; // a second: less is shown as nothing
 
 // The tree of the pattern that readers of the screen know: arrows move, left and right close and open.
 function Tree({ rows, tree, selected, choose, redraw }) {
@@ -124,7 +134,13 @@ function Tree({ rows, tree, selected, choose, redraw }) {
     else return;
     event.preventDefault();
   };
-  return html`<div class="tree" role="tree" aria-label=${t('page-topics')} ref=${place} onKeyDown=${pressed}>
+  const now = Date.now();
+  const perSecond = (node) => {
+    const value = tree.rate(node, now);
+    return value < leastRate ? '' : t('rate', { rate: rate(value) });
+  };
+  return html`<div class="tree-head" aria-hidden="true"><span>${t('topic')}</span><span class="rate">${t('per-second-short')}</span><span class="count">${t('messages')}</span></div>
+  <div class="tree" role="tree" aria-label=${t('page-topics')} ref=${place} onKeyDown=${pressed}>
     ${rows.map(([node, depth]) => html`<div key=${node.path} class="tree-row" role="treeitem" aria-level=${depth} aria-selected=${node.path === selected ? 'true' : 'false'}
       aria-expanded=${node.children.size ? (tree.open.has(node.path) ? 'true' : 'false') : undefined} tabindex=${node.path === current ? 0 : -1}
       style=${{ paddingInlineStart: `${(depth - 1) * 16 + 8}px` }} onClick=${() => choose(node.path)} onDblClick=${() => node.children.size && turn(node, !tree.open.has(node.path))}>
@@ -132,6 +148,7 @@ function Tree({ rows, tree, selected, choose, redraw }) {
       <bdi class="name">${node.name === '' ? html`<span class="muted">${t('empty-level')}</span>` : short(node.name, 120)}</bdi>
       ${node.retained && html`<svg class="icon" role="img" aria-label=${t('retained')}><title>${t('retained')}</title><use href=${retainedIcon} /></svg>`}
       <span class="value">${node.last ? `= ${payloadLine(node.last, 80)}` : ''}</span>
+      <span class="rate">${perSecond(node)}</span>
       <span class="count" title=${t('messages')}>${node.messages ? number(node.messages) : ''}</span>
     </div>`)}
   </div>`;
@@ -140,7 +157,7 @@ function Tree({ rows, tree, selected, choose, redraw }) {
 const retainedIcon = `${new URL('../icons.svg', import.meta.url).pathname}#retained`;
 
 // A node changes in place; `turn` says that it did.
-function Value({ node, onClear }) {
+function Value({ node, perSecond, onClear }) {
   const [kept, setKept] = useState(null);
   const [refusal, setRefusal] = useState(null);
   const load = () => get(`/retained/${base64UrlOfText(node.path)}`).then(setKept, setRefusal);
@@ -163,6 +180,7 @@ function Value({ node, onClear }) {
     </div>
     <${Facts} facts=${[
       [t('messages'), number(node.messages)],
+      [t('rate-name'), t('rate', { rate: rate(perSecond) })],
       [t('last-at'), node.at ? html`<span title=${when(node.at)}>${ago(node.at)}</span>` : '–'],
       message && ['QoS', number(message.qos)],
       node.stored?.publisher && [t('publisher'), html`<${Data} text=${[node.stored.publisher.user, node.stored.publisher.client_id].filter(Boolean).join(', ')} />`],
@@ -195,6 +213,7 @@ function Edit({ topic, text, qos, onClose, saved }) {
 function Clear({ filter, onClose, cleared }) {
   const branch = filter.endsWith('/#');
   const preview = useAsked(() => (branch ? post('/retained/clear', { filter, preview: true }) : Promise.resolve({ count: 1 })), [filter]);
+  const listed = useAsked(async (abort) => (branch ? (await get('/retained', { filter, limit: shownInPreview }, { signal: abort })).items : []), [filter]);
   const { count, more } = preview.value ?? {};
   const act = async () => {
     if (branch) await post('/retained/clear', { filter, preview: false });
@@ -202,7 +221,13 @@ function Clear({ filter, onClose, cleared }) {
     say(t('retained-cleared', { count }));
     cleared();
   };
+  if (preview.refusal) return html`<${Dialog} title=${t('clear-branch')} onClose=${onClose}><${Problem} refusal=${preview.refusal} again=${preview.again} /><//>`;
   if (preview.value === undefined) return null;
+  if (count === 0) return html`<${Dialog} title=${t('clear-branch')} onClose=${onClose}><p>${t('clear-none')}</p><//>`;
+  const topics = listed.value ?? [];
   return html`<${Confirm} title=${t('clear-title', { count })} verb=${t('clear-verb', { count })} typed=${count > 10 ? filter : undefined} onClose=${onClose} onConfirm=${act}>
-    <p><bdi class="data">${visible(filter)}</bdi></p><p>${t('clear-what')}</p>${more && html`<p>${t('clear-more')}</p>`}<//>`;
+    <p><bdi class="data">${visible(filter)}</bdi></p>
+    ${topics.length > 0 && html`<ul class="preview">${topics.map(({ topic }) => html`<li key=${topic}><bdi class="data">${short(topic, 120)}</bdi></li>`)}</ul>`}
+    ${count > topics.length && topics.length > 0 && html`<p>${t('and-more', { count: count - topics.length })}</p>`}
+    <p>${t('clear-what')}</p>${more && html`<p>${t('clear-more')}</p>`}<//>`;
 }

@@ -1,7 +1,8 @@
 // The accounts: create, change, import a class, and a password that is shown once.
 import { html, useState } from '../vendor/preact.js';
-import { get, getTagged, patch, post, remove, segment, serves } from '../parts/api.js';
-import { day, t, when } from '../parts/i18n.js';
+import { get, getTagged, patch, post, remove, segment } from '../parts/api.js';
+import { ConnectCode, addressesOf, urlOf, useConnect } from '../parts/connect.js';
+import { day, has, t, when } from '../parts/i18n.js';
 import { address, setQuery } from '../parts/router.js';
 import { roleName } from '../parts/shell.js';
 import { Asked, Badge, Button, Check, Confirm, Data, Dialog, Empty, Form, Input, More, Notice, Page, Problem, Select, Table, Tabs, copy, say, useAsked, usePages, useRested } from '../parts/ui.js';
@@ -21,7 +22,7 @@ export default function Users({ who, query }) {
   };
   const shown = pages.items;
   return html`<${Page} title=${t('page-users')} actions=${html`
-      ${serves('/users/import') && html`<${Button} icon="upload" onClick=${() => setOpen({ kind: 'import' })}>${t('import')}<//>`}
+      <${Button} icon="upload" onClick=${() => setOpen({ kind: 'import' })}>${t('import')}<//>
       <${Button} icon="plus" kind="primary" onClick=${() => setOpen({ kind: 'add' })}>${t('add-user')}<//>`}>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <${Input} label=${t('search-users')} type="search" value=${query.search ?? ''} onValue=${(value) => setQuery({ search: value })} data-search />
@@ -41,10 +42,12 @@ export default function Users({ who, query }) {
           <${Button} kind="quiet" icon="settings" aria-label=${t('change-user', { user: visible(user.name) })} onClick=${() => setOpen({ kind: 'change', user })}>${t('change')}<//>`} />
         <${More} pages=${pages} />`)}<//>
     ${open?.kind === 'add' && html`<${Add} roles=${names} onClose=${() => setOpen(null)} done=${done} onPassword=${(user, password) => setOpen({ kind: 'card', user, password })} />`}
-    ${open?.kind === 'change' && html`<${Change} user=${open.user} self=${open.user.name === who.user} roles=${names} onClose=${() => setOpen(null)} onDelete=${() => setOpen({ kind: 'delete', user: open.user })} done=${done} />`}
+    ${open?.kind === 'change' && html`<${Change} user=${open.user} self=${open.user.name === who.user} roles=${names} onClose=${() => setOpen(null)} onDelete=${() => setOpen({ kind: 'delete', user: open.user })} onReset=${() => setOpen({ kind: 'totp', user: open.user })} done=${done} />`}
     ${open?.kind === 'password' && html`<${Password} user=${open.user} onClose=${() => setOpen(null)} done=${done} onPassword=${(password) => setOpen({ kind: 'card', user: open.user, password })} />`}
     ${open?.kind === 'card' && html`<${LoginCard} users=${[{ name: open.user.name, password: open.password }]} onClose=${() => setOpen(null)} />`}
     ${open?.kind === 'import' && html`<${Import} onClose=${() => setOpen(null)} done=${done} />`}
+    ${open?.kind === 'totp' && html`<${Confirm} title=${t('reset-totp-title', { user: visible(open.user.name) })} verb=${t('reset-totp')} onClose=${() => setOpen(null)}
+      onConfirm=${async () => { await remove(`/users/${segment(open.user.name)}/totp`); done(t('totp-removed')); }}><p>${t('reset-totp-what')}</p><//>`}
     ${open?.kind === 'delete' && html`<${Confirm} title=${t('delete-user-title', { user: visible(open.user.name) })} verb=${t('delete')} typed=${open.user.name} onClose=${() => setOpen(null)}
       onConfirm=${async () => { await remove(`/users/${segment(open.user.name)}`); done(t('user-deleted')); }}><p>${t('delete-user-what')}</p><//>`}
   <//>`;
@@ -80,7 +83,7 @@ function Add({ roles, onClose, done, onPassword }) {
   <//>`;
 }
 
-function PasswordWay({ way, setWay, password, setPassword, none }) {
+export function PasswordWay({ way, setWay, password, setPassword, none }) {
   const options = [['generate', t('password-generate')], ['type', t('password-type')], ...(none ? [['none', t('password-none')]] : [])];
   return html`<div><${Tabs} label=${t('password')} value=${way} options=${options} onValue=${setWay} /></div>
     ${way === 'type' && html`<${Input} label=${t('new-password')} hint=${t('password-hint')} type="password" autocomplete="new-password" required value=${password} onValue=${setPassword} />`}
@@ -88,7 +91,7 @@ function PasswordWay({ way, setWay, password, setPassword, none }) {
     ${way === 'none' && html`<p class="hint">${t('password-none-hint')}</p>`}`;
 }
 
-function Password({ user, onClose, done, onPassword }) {
+export function Password({ user, onClose, done, onPassword }) {
   const [way, setWay] = useState('generate');
   const [password, setPassword] = useState('');
   const submit = async () => {
@@ -106,7 +109,7 @@ function Password({ user, onClose, done, onPassword }) {
   <//>`;
 }
 
-function Change({ user, self, roles, onClose, onDelete, done }) {
+function Change({ user, self, roles, onClose, onDelete, onReset, done }) {
   const asked = useAsked(() => getTagged(`/users/${segment(user.name)}`), []);
   const [role, setRole] = useState(user.role);
   const [enabled, setEnabled] = useState(user.enabled);
@@ -127,18 +130,23 @@ function Change({ user, self, roles, onClose, onDelete, done }) {
       ${!enabled && user.enabled && html`<p class="hint">${t('disable-what')}</p>`}
       ${user.certificate && html`<p class="hint">${t('certificate')}: <span class="mono">${visible(user.certificate)}</span></p>`}
       <p><a href=${address('log', { user: user.name })}>${t('to-user-log')}</a> · <a href=${address('rules', { subject: `user:${user.name}` })}>${t('to-user-rules')}</a> · <a href=${address('why', { user: user.name })}>${t('to-why')}</a></p>
-      <div><${Button} icon="trash" onClick=${onDelete}>${t('delete')}<//></div>
+      <div class="actions"><${Button} icon="key" onClick=${onReset}>${t('reset-totp')}<//><${Button} icon="trash" onClick=${onDelete}>${t('delete')}<//></div>
     <//>
   <//>`;
 }
 
 // The one time that a password is seen.
 export function LoginCard({ users, onClose }) {
+  const connect = useConnect();
+  const how = connect.value;
+  const [best] = how ? addressesOf(how) : [];
   return html`<${Dialog} title=${t('login-card')} onClose=${onClose}>
     <${Notice} kind="warn">${t('login-card-once')}<//>
     ${users.map((user) => html`<div class="login-print" key=${user.name}>
       <h3>${t('login-card-head', { host: location.hostname })}</h3>
       <dl class="facts"><div><dt>${t('user')}</dt><dd>${visible(user.name)}</dd></div><div><dt>${t('password')}</dt><dd>${visible(user.password)}</dd></div></dl>
+      ${best && html`<div class="connect"><dl class="facts small"><div><dt>${t('connect-address')}</dt><dd>${urlOf(best)}</dd></div>
+        ${how.authority && html`<div><dt>${t('connect-fingerprint')}</dt><dd>${visible(how.authority.fingerprint)}</dd></div>`}</dl><${ConnectCode} how=${how} user=${user.name} /></div>`}
       <p class="small">${t('login-card-keep')}</p>
     </div>`)}
     <div class="form-actions">
@@ -185,7 +193,7 @@ function Import({ onClose, done }) {
           { key: 'line', name: t('line'), number: true, cell: (row) => row.line },
           { key: 'name', name: t('user'), cell: (row) => html`<${Data} text=${row.name} />` },
           { key: 'role', name: t('role'), cell: (row) => (row.role ? roleName(row.role) : '–') },
-          { key: 'state', name: t('state'), cell: (row) => (row.error ? html`<${Badge} kind="danger">${visible(row.error)}<//>` : html`<${Badge} kind="ok">${t('ok')}<//>`) },
+          { key: 'state', name: t('state'), cell: (row) => (row.error ? html`<${Badge} kind="danger">${has(row.code) ? t(row.code) : visible(row.error)}<//>` : html`<${Badge} kind="ok">${t('ok')}<//>`) },
         ]} />`}
     <//>
   <//>`;

@@ -1,7 +1,8 @@
 // Why may somebody do something, or why not: the same question that the broker asks, with the rule that decides.
 import { html, useEffect, useState } from '../vendor/preact.js';
 import { get, post } from '../parts/api.js';
-import { has, reasonInWords, t } from '../parts/i18n.js';
+import { reasonName } from '../parts/events.js';
+import { has, t } from '../parts/i18n.js';
 import { setQuery } from '../parts/router.js';
 import { RuleLine, denies, subjectOf } from '../parts/rules.js';
 import { roleName } from '../parts/shell.js';
@@ -68,7 +69,7 @@ function inOrder(considered) {
 
 function reasonOf(answer) {
   if (!answer.reason) return answer.partly_denied ? t('partly-denied') : '';
-  const words = visible(reasonInWords(answer.reason));
+  const words = reasonName(answer.reason_number) ?? visible(answer.reason);
   return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}.`;
 }
 

@@ -3,15 +3,17 @@
 use super::guard::Door;
 use super::office::{Live, Office};
 use super::problem::AdminError;
-use super::scope::{Access, Scope};
+use super::scope::{Access, Scope, Sight};
 use super::sessions::{Use, WebSession};
 use crate::broker::{Address, Who};
 use crate::protocol::Text;
 use crate::server::Handle;
+use crate::store::ApiKey;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
+use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -26,14 +28,18 @@ pub struct Route {
     pub access: Access,
     /// Where it is answered.
     pub place: Place,
+    /// What the way in has to allow.
+    pub needs: Needs,
     /// What answers.
     pub handler: Handler,
     /// What it does, for people.
     pub summary: &'static str,
     /// The parameters behind the question mark.
     pub query: &'static [&'static str],
-    /// The fields of the JSON body.
+    /// The fields of the JSON body, each with its shape as `schema.rs` reads it.
     pub body: &'static [&'static str],
+    /// What comes back: a shape, with the status in front unless it is 200; `204` is nothing, `text` no JSON.
+    pub gives: &'static str,
 }
 
 /// What every address of the API begins with.
@@ -88,6 +94,21 @@ pub enum Place {
     Broker,
 }
 
+/// What the way in has to allow, beside the role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Looking: a key has to be for reading.
+    Read,
+    /// Publishing messages: a key has to be for that.
+    Publish,
+    /// Changing something: a key has to be for managing.
+    Manage,
+    /// The same, and at the pages the password has to have been given lately.
+    Confirmed,
+    /// A login at the pages: no key does.
+    Login,
+}
+
 /// What answers.
 pub struct Handler(pub fn(Call) -> LocalBoxFuture<'static, Result<HttpResponse, AdminError>>);
 
@@ -97,10 +118,14 @@ pub struct Call {
     pub office: Arc<Office>,
     /// Who asks.
     pub scope: Scope,
+    /// Whose rows they find.
+    pub sight: Sight,
     /// How it came in.
     pub door: Door,
     /// The session it belongs to.
     pub login: Option<Login>,
+    /// The key it was made with.
+    pub key: Option<KeyLogin>,
     /// Where it comes from.
     pub address: Address,
     /// As it was sent.
@@ -119,6 +144,14 @@ pub struct Login {
     pub session: WebSession,
     /// What every change has to carry.
     pub csrf: String,
+}
+
+/// The key of a request.
+pub struct KeyLogin {
+    /// What opens.
+    pub secret: SecretString,
+    /// What it is for.
+    pub key: ApiKey,
 }
 
 /// What came with a request.
@@ -146,6 +179,10 @@ impl Call {
             return Err(AdminError::NotJson);
         }
         match &self.body {
+            // A list would be taken for the fields in their order.
+            Body::Whole(bytes) if bytes.trim_ascii_start().first() != Some(&b'{') => {
+                Err(AdminError::invalid("body", "an object is expected"))
+            }
             Body::Whole(bytes) => serde_json::from_slice(bytes).map_err(|problem| AdminError::invalid("body", problem)),
             Body::Stream(_) => Err(AdminError::NotJson),
         }
@@ -180,11 +217,23 @@ impl Call {
             None => true,
             Some(name) => self.office.scope_of(name).await.is_ok_and(|scope| scope.as_ref() == Some(&self.scope)),
         };
-        let is_open = match &self.login {
-            None => self.door == Door::Socket,
-            Some(login) => self.office.sessions.find(self.office.clock.now(), &login.secret, Use::Background).is_some(),
+        // Whoever no longer teaches a class must not go on watching it.
+        let is_same = is_same && self.office.sight_of(&self.scope).await.is_ok_and(|sight| sight == self.sight);
+        let is_open = match (&self.login, &self.key) {
+            (None, None) => self.door == Door::Socket,
+            (_, Some(KeyLogin { secret, .. })) => self.office.key_of(secret).await.is_ok_and(|key| key.is_some()),
+            (Some(login), None) => {
+                self.office.sessions.find(self.office.clock.now(), &login.secret, Use::Background).is_some()
+            }
         };
         is_same && is_open
+    }
+
+    /// Refuses what cannot be undone, unless the password was given lately. Programs with a key were made for it.
+    pub fn demand_confirmed(&self) -> Result<(), AdminError> {
+        let now = self.office.clock.now();
+        let is_late = self.login.as_ref().is_some_and(|login| now >= login.session.confirmed_until());
+        if is_late { Err(AdminError::ConfirmRequired) } else { Ok(()) }
     }
 
     /// Puts into the log what was done, and waits until it holds.

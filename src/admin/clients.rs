@@ -35,6 +35,7 @@ fn key_of(id: &str) -> Option<SessionKey> {
 struct ListQuery {
     search: Option<String>,
     state: Option<String>,
+    class: Option<String>,
     cursor: Option<String>,
     limit: Option<usize>,
 }
@@ -51,8 +52,12 @@ pub async fn list(call: Call) -> Result<HttpResponse, AdminError> {
     };
     let after = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
     let after = after.map(|id| key_of(id).ok_or_else(|| AdminError::invalid("cursor", "not one that was given out")));
+    let owners = match query.class.as_deref().filter(|class| !class.is_empty()) {
+        Some(class) => Some(call.sight.users_of(class, &*call.office.directory().await?)?),
+        None => call.sight.users(),
+    };
     let asked = ClientQuery {
-        owner: call.scope.only()?.cloned(),
+        owners,
         search: query.search.unwrap_or_default(),
         presence,
         after: after.transpose()?,
@@ -106,7 +111,7 @@ async fn shown(call: &Call, client: &ClientView) -> Result<Value, AdminError> {
 /// The session of an address, if the caller may see it. One of somebody else is not there.
 fn asked_for(call: &Call) -> Result<SessionKey, AdminError> {
     let key = key_of(call.path("id")).ok_or(AdminError::NotFound("client"))?;
-    if call.scope.sees(key.principal.user()) { Ok(key) } else { Err(AdminError::NotFound("client")) }
+    if call.sight.sees(key.principal.user()) { Ok(key) } else { Err(AdminError::NotFound("client")) }
 }
 
 /// Events shown with a client, and how far back they are looked for.
@@ -121,7 +126,7 @@ pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
     let filter = LogFilter {
         client: Some(key.client_id.as_str().to_owned()),
         user: key.principal.user().map(|name| name.as_str().to_owned()),
-        only: call.scope.only()?.cloned(),
+        only: call.sight.users(),
         ..LogFilter::default()
     };
     let mut looked_at = 0;

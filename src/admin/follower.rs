@@ -6,7 +6,7 @@
 use crate::audit::json;
 use crate::store::{Database, LogBatch, StoreError};
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
 
@@ -15,21 +15,26 @@ use tokio::sync::broadcast;
 pub struct Written {
     /// The batch, as it is stored.
     pub batch: LogBatch,
-    /// Each of its events as JSON text, in order.
-    pub shown: Vec<String>,
+    /// Each of its events as JSON text, in order; made when the first one needs it.
+    shown: Vec<OnceLock<String>>,
 }
 
 impl Written {
-    /// With its JSON.
+    /// Of this batch.
     pub fn new(batch: LogBatch) -> Self {
-        let shown = batch.events.iter().enumerate().map(|(index, event)| {
+        Self { shown: batch.events.iter().map(|_| OnceLock::new()).collect(), batch }
+    }
+
+    /// The event at that place as JSON text, the same for everybody who watches; nothing if there is none.
+    pub fn shown(&self, index: usize) -> &str {
+        let (Some(shown), Some(event)) = (self.shown.get(index), self.batch.events.get(index)) else { return "null" };
+        shown.get_or_init(|| {
             let mut event = json(event);
             if let Value::Object(object) = &mut event {
-                object.insert("seq".into(), seq(batch.number, index).into());
+                object.insert("seq".into(), seq(self.batch.number, index).into());
             }
             event.to_string()
-        });
-        Self { shown: shown.collect(), batch }
+        })
     }
 }
 

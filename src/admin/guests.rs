@@ -6,7 +6,7 @@ use super::problem::AdminError;
 use super::rules::client_id;
 use super::sessions::random;
 use crate::broker::{Permission, SessionKey, Verdict};
-use crate::protocol::{Disconnect, Packet, PacketId, PubAck, Publish, PublishProperties, QoS, ReasonCode, TopicName};
+use crate::protocol::{Disconnect, Packet, PacketId, PubAck, Publish, QoS, Rare, ReasonCode, TopicName};
 use crate::server::{GuestClient, Unanswered};
 use bytes::Bytes;
 use std::time::Duration;
@@ -52,9 +52,14 @@ pub async fn publish(call: &Call, key: &SessionKey, messages: Vec<Outgoing>) -> 
             Err(_) => return Err(Unanswered.into()),
         }
     }
+    leave(guest).await;
+    Ok(())
+}
+
+/// Ends it as a client does that has done what it came for: nothing was lost, and the log does not say so.
+pub async fn leave(guest: GuestClient) {
     // It may be gone by itself.
     let _ = guest.say(Packet::Disconnect(Box::new(Disconnect::new(ReasonCode::Success)))).await;
-    Ok(())
 }
 
 /// Why the caller may not publish there: asked again, because an acknowledgement names no rule.
@@ -79,7 +84,7 @@ async fn say(guest: &mut GuestClient, message: Outgoing) -> Result<ReasonCode, U
             retain: message.retain,
             topic: message.topic.text().clone(),
             packet_id,
-            properties: PublishProperties::default(),
+            properties: Rare::NOTHING,
             payload: message.payload,
         }))
         .await?;

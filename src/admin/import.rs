@@ -31,10 +31,15 @@ struct ShownRow {
     name: String,
     role: String,
     error: Option<String>,
+    /// The same for pages, which say it in their own words.
+    code: Option<&'static str>,
     /// Made up here, said once.
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<String>,
 }
+
+/// What is wrong with a line: a code, and words.
+struct RowProblem(&'static str, String);
 
 struct Row {
     line: usize,
@@ -60,8 +65,9 @@ pub async fn import(call: Call) -> Result<HttpResponse, AdminError> {
     let is_right = problems.iter().all(Option::is_none);
     let mut shown = Vec::with_capacity(rows.len());
     if preview || !is_right {
-        for (row, error) in rows.into_iter().zip(problems) {
-            shown.push(ShownRow { line: row.line, name: row.name, role: row.role, error, password: None });
+        for (row, problem) in rows.into_iter().zip(problems) {
+            let (code, error) = problem.map(|RowProblem(code, words)| (code, words)).unzip();
+            shown.push(ShownRow { line: row.line, name: row.name, role: row.role, error, code, password: None });
         }
         return json(&object!({ "rows": shown, "written": 0, "right": is_right }));
     }
@@ -78,7 +84,8 @@ pub async fn import(call: Call) -> Result<HttpResponse, AdminError> {
             }
         };
         users.push(new_user(name, role, Some(hash(password).await?)));
-        shown.push(ShownRow { line: row.line, name: row.name, role: row.role, error: None, password: made_up });
+        let (error, code) = (None, None);
+        shown.push(ShownRow { line: row.line, name: row.name, role: row.role, error, code, password: made_up });
     }
     for user in &users {
         call.office.database.add_user(user).await?;
@@ -87,22 +94,22 @@ pub async fn import(call: Call) -> Result<HttpResponse, AdminError> {
     json(&object!({ "rows": shown, "written": users.len(), "right": true }))
 }
 
-fn problem_of(row: &Row, directory: &Directory, seen: &mut BTreeSet<String>) -> Option<String> {
+fn problem_of(row: &Row, directory: &Directory, seen: &mut BTreeSet<String>) -> Option<RowProblem> {
     let name = match UserName::new(&row.name) {
         Ok(name) => name,
-        Err(problem) => return Some(problem.to_string()),
+        Err(problem) => return Some(RowProblem("row-name", problem.to_string())),
     };
     if directory.users.iter().any(|user| user.name == name) {
-        return Some("there is a user of this name already".into());
+        return Some(RowProblem("row-exists", "there is a user of this name already".into()));
     }
     if !seen.insert(row.name.clone()) {
-        return Some("the name is in the list twice".into());
+        return Some(RowProblem("row-twice", "the name is in the list twice".into()));
     }
     if !directory.roles.iter().any(|role| role.name.as_str() == row.role) {
-        return Some("there is no such role".into());
+        return Some(RowProblem("row-role", "there is no such role".into()));
     }
     let password = row.password.clone()?;
-    demand_long(password.into()).err().map(|problem| problem.to_string())
+    demand_long(password.into()).err().map(|problem| RowProblem("row-password", problem.to_string()))
 }
 
 /// The lines with something in them, without a first one that names the columns. Comma or semicolon, quotes as

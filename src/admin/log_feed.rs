@@ -1,6 +1,7 @@
 //! The log as it grows, over a WebSocket: what the caller may see and asked for, in batches, with a count of what went
 //! by unseen.
 
+use super::backlog::Backlog;
 use super::call::{Body, Call};
 use super::follower::{Written, place_after, seq};
 use super::log_filter::LogFilter;
@@ -9,7 +10,6 @@ use super::problem::AdminError;
 use super::watcher::Watcher;
 use actix_web::HttpResponse;
 use serde::Deserialize;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
@@ -21,28 +21,18 @@ struct Resume {
 
 /// Events of one message; a page shows no more at once.
 const PER_MESSAGE: usize = 500;
-/// Events that wait for one page; the oldest are left out beyond that.
-const WAITING: usize = 5_000;
 /// Batches that are read again for a page that comes back.
 const RESUMED: i64 = 64;
 
 /// Shows events as they are written; with `since` after the one of that number.
 pub async fn watch(mut call: Call) -> Result<HttpResponse, AdminError> {
     let query: LogQuery = call.query()?;
-    let filter = query.filter(&call, Times::None)?;
+    let filter = query.filter(&call, &*call.office.directory().await?, Times::None)?;
     let Resume { since } = call.query()?;
     let since = since.filter(|since| !since.is_empty()).map(|since| since.parse::<i64>()).transpose();
     let since = since.map_err(|_| AdminError::invalid("since", "the number of an event"))?;
     let (last, receiver) = call.office.follower.watch().await?;
-    let mut feed = Feed {
-        filter,
-        receiver,
-        last,
-        seq: seq(last, usize::MAX),
-        waiting: VecDeque::new(),
-        dropped: 0,
-        has_gap: false,
-    };
+    let mut feed = Feed { filter, receiver, last, seq: seq(last, usize::MAX), backlog: Backlog::new(), has_gap: false };
     if let Some(since) = since {
         feed.resume(&call, since).await?;
     }
@@ -75,8 +65,8 @@ struct Feed {
     last: i64,
     /// The number of the last event that was looked at.
     seq: i64,
-    waiting: VecDeque<(i64, String)>,
-    dropped: u64,
+    /// Events as the place that they have in what was written.
+    backlog: Backlog<(Arc<Written>, usize)>,
     has_gap: bool,
 }
 
@@ -92,7 +82,7 @@ impl Feed {
                 break;
             }
             let skip = if batch.number == place_after(since).0 { index } else { 0 };
-            self.look_at(&Written::new(batch), skip);
+            self.look_at(&Arc::new(Written::new(batch)), skip);
         }
         self.last = end;
         Ok(())
@@ -100,6 +90,11 @@ impl Feed {
 
     /// Takes what has been written.
     fn take(&mut self) {
+        self.take_written();
+        self.backlog.turn();
+    }
+
+    fn take_written(&mut self) {
         loop {
             match self.receiver.try_recv() {
                 Ok(written) if written.batch.number <= self.last => {}
@@ -114,34 +109,27 @@ impl Feed {
         }
     }
 
-    fn look_at(&mut self, written: &Written, skip: usize) {
-        for (index, (event, shown)) in written.batch.events.iter().zip(&written.shown).enumerate().skip(skip) {
-            let seq = seq(written.batch.number, index);
-            self.seq = self.seq.max(seq);
-            if !self.filter.wants(event) {
-                continue;
+    fn look_at(&mut self, written: &Arc<Written>, skip: usize) {
+        for (index, event) in written.batch.events.iter().enumerate().skip(skip) {
+            self.seq = self.seq.max(seq(written.batch.number, index));
+            if self.filter.wants(event) {
+                self.backlog.push((Arc::clone(written), index));
             }
-            if self.waiting.len() == WAITING {
-                self.waiting.pop_front();
-                self.dropped += 1;
-            }
-            self.waiting.push_back((seq, shown.clone()));
         }
     }
 
     /// The next message, if there is something to say. The first one says where the log is.
     fn message(&mut self, is_first: bool) -> Option<String> {
-        if self.waiting.is_empty() && self.dropped == 0 && !self.has_gap && !is_first {
+        if self.backlog.is_idle() && !self.has_gap && !is_first {
             return None;
         }
-        let count = self.waiting.len().min(PER_MESSAGE);
-        let events: Vec<(i64, String)> = self.waiting.drain(..count).collect();
+        let (events, dropped) = self.backlog.take(PER_MESSAGE);
         let seq = match events.last() {
-            Some((seq, _)) if !self.waiting.is_empty() => *seq,
+            Some((written, index)) if !self.backlog.is_empty() => seq(written.batch.number, *index),
             Some(_) | None => self.seq,
         };
-        let events: Vec<String> = events.into_iter().map(|(_, shown)| shown).collect();
-        let (dropped, gap) = (std::mem::take(&mut self.dropped), std::mem::take(&mut self.has_gap));
+        let gap = std::mem::take(&mut self.has_gap);
+        let events: Vec<&str> = events.iter().map(|(written, index)| written.shown(*index)).collect();
         let events = events.join(",");
         Some(format!("{{\"events\":[{events}],\"dropped\":{dropped},\"gap\":{gap},\"seq\":{seq}}}"))
     }

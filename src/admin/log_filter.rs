@@ -4,6 +4,8 @@ use crate::audit::{action_named, json};
 use crate::broker::{Action, EventKind, UserName};
 use crate::protocol::{Text, TopicFilter, TopicName};
 use crate::store::{Choice, StoredEvent, UnixMillis};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which events are wanted: those to which everything applies that is given.
@@ -25,8 +27,8 @@ pub struct LogFilter {
     pub failed: bool,
     /// Only events with this in their words, names or address.
     pub text: Option<String>,
-    /// Only events of this account, whatever else is asked for: what somebody may see.
-    pub only: Option<UserName>,
+    /// Only events of these accounts, whatever else is asked for: what somebody may see.
+    pub only: Option<Arc<BTreeSet<UserName>>>,
 }
 
 impl LogFilter {
@@ -41,7 +43,7 @@ impl LogFilter {
     /// Whether an event is wanted.
     pub fn wants(&self, stored: &StoredEvent) -> bool {
         let event = &stored.event;
-        self.only.as_ref().is_none_or(|only| is(event.who.user.as_ref(), only.as_str()))
+        self.only.as_ref().is_none_or(|only| is_one_of(event.who.user.as_ref(), only))
             && (self.actions.is_empty() || self.actions.contains(&event.kind.action()))
             && self.since.is_none_or(|since| stored.at >= since)
             && self.until.is_none_or(|until| stored.at < until)
@@ -51,6 +53,10 @@ impl LogFilter {
             && (!self.failed || event.kind.is_failure())
             && self.text.as_ref().is_none_or(|text| holds(stored, text))
     }
+}
+
+fn is_one_of(text: Option<&Text>, wanted: &BTreeSet<UserName>) -> bool {
+    text.and_then(|text| UserName::new(text.as_str()).ok()).is_some_and(|name| wanted.contains(&name))
 }
 
 fn is(text: Option<&Text>, wanted: &str) -> bool {
@@ -137,7 +143,17 @@ mod tests {
 
     fn published(at: u64) -> StoredEvent {
         let qos = QoS::AtMostOnce;
-        event(at, EventKind::Published { topic: text("school/bell"), size: 1, qos, retain: false, delivered: 0 })
+        event(
+            at,
+            EventKind::Published {
+                topic: text("school/bell"),
+                size: 1,
+                qos,
+                retain: false,
+                delivered: 0,
+                durability: None,
+            },
+        )
     }
 
     #[test]
@@ -162,7 +178,7 @@ mod tests {
 
     #[test]
     fn whoever_sees_only_their_own_events_finds_no_others_whatever_they_ask_for() {
-        let only = |name: &str| Some(UserName::new(name).unwrap());
+        let only = |name: &str| Some(Arc::new(BTreeSet::from([UserName::new(name).unwrap()])));
         let of = |name: &str| LogFilter { only: only(name), user: Some("alice".into()), ..everything() };
         assert!(of("alice").wants(&published(5)));
         assert!(!of("bob").wants(&published(5)));

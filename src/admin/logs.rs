@@ -5,7 +5,7 @@ use super::log_filter::{LogFilter, parse_action, parse_moment};
 use super::problem::AdminError;
 use crate::audit::{json, time};
 use crate::protocol::TopicFilter;
-use crate::store::{Choice, EventPosition, StoredEvent, UnixMillis};
+use crate::store::{Choice, Directory, EventPosition, StoredEvent, UnixMillis};
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use bytes::Bytes;
@@ -20,6 +20,7 @@ pub struct LogQuery {
     action: Option<String>,
     user: Option<String>,
     client: Option<String>,
+    class: Option<String>,
     topic: Option<String>,
     failed: Option<String>,
     since: Option<String>,
@@ -32,7 +33,7 @@ pub struct LogQuery {
 
 impl LogQuery {
     /// The events that are asked for, of those that the caller may see. For the live log `since` is a number, not a time.
-    pub fn filter(&self, call: &Call, times: Times) -> Result<LogFilter, AdminError> {
+    pub fn filter(&self, call: &Call, directory: &Directory, times: Times) -> Result<LogFilter, AdminError> {
         let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let moment = |name, text: &Option<String>| match said(text).filter(|_| times == Times::Asked) {
             None => Ok(None),
@@ -44,6 +45,10 @@ impl LogQuery {
         let actions = said(&self.action).unwrap_or_default();
         let actions = actions.split(',').filter(|name| !name.is_empty()).map(parse_action);
         let topic = said(&self.topic).map(|text| TopicFilter::try_from(text.as_str())).transpose();
+        let only = match said(&self.class) {
+            Some(class) => Some(call.sight.users_of(&class, directory)?),
+            None => call.sight.users(),
+        };
         Ok(LogFilter {
             actions: actions.collect::<Result<_, _>>().map_err(|problem| AdminError::invalid("action", problem))?,
             user: said(&self.user),
@@ -53,7 +58,7 @@ impl LogQuery {
             until: moment("until", &self.until)?,
             failed: said(&self.failed).is_some_and(|said| said != "false" && said != "0"),
             text: said(&self.text),
-            only: call.scope.only()?.cloned(),
+            only,
         })
     }
 }
@@ -80,7 +85,7 @@ const LOOKED_AT: usize = 50_000;
 /// A page of the events, the newest first.
 pub async fn list(call: Call) -> Result<HttpResponse, AdminError> {
     let query: LogQuery = call.query()?;
-    let filter = query.filter(&call, Times::Asked)?;
+    let filter = query.filter(&call, &*call.office.directory().await?, Times::Asked)?;
     let before = query.cursor.as_deref().filter(|cursor| !cursor.is_empty()).map(parse_position).transpose()?;
     let mut looked_at = 0;
     let choose = |event: &StoredEvent| {
@@ -114,7 +119,7 @@ const MOST: usize = 1_000_000;
 /// All events that are asked for, the newest first, streamed as they are read.
 pub async fn export(call: Call) -> Result<HttpResponse, AdminError> {
     let query: LogQuery = call.query()?;
-    let filter = query.filter(&call, Times::Asked)?;
+    let filter = query.filter(&call, &*call.office.directory().await?, Times::Asked)?;
     let format = match query.format.as_deref() {
         Some("csv") => Format::Csv,
         Some("ndjson") | None => Format::Ndjson,

@@ -1,7 +1,7 @@
 //! Publishing and watching at the pages.
 
 use super::call::{Body, Call, json};
-use super::guests::{Outgoing, enter, key_of, publish as publish_as, refusal, verdict};
+use super::guests::{Outgoing, enter, key_of, leave, publish as publish_as, refusal, verdict};
 use super::problem::AdminError;
 use super::watcher::{Turn, Watcher};
 use crate::protocol::{
@@ -111,7 +111,9 @@ pub async fn watch(mut call: Call) -> Result<HttpResponse, AdminError> {
         actix_ws::handle(&call.request, payload).map_err(|_| AdminError::MethodNotAllowed)?;
     let mut watcher = Watcher::new(call, session, messages);
     actix_web::rt::spawn(async move {
-        Feed { guest, filters: 0, next_id: 1, asked: BTreeMap::new(), batch: Batch::default() }.run(&mut watcher).await;
+        let mut feed = Feed { guest, filters: 0, next_id: 1, asked: BTreeMap::new(), batch: Batch::default() };
+        feed.run(&mut watcher).await;
+        leave(feed.guest).await;
         watcher.close().await;
     });
     Ok(response)
@@ -264,7 +266,7 @@ pub fn text_of(payload: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::PublishProperties;
+    use crate::protocol::Rare;
 
     fn publish(len: usize) -> Publish {
         Publish {
@@ -273,7 +275,7 @@ mod tests {
             retain: false,
             topic: Text::try_from("t").unwrap(),
             packet_id: None,
-            properties: PublishProperties::default(),
+            properties: Rare::NOTHING,
             payload: vec![b'x'; len].into(),
         }
     }

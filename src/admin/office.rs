@@ -2,16 +2,18 @@
 
 use super::assets::Assets;
 use super::follower::Follower;
+use super::guesses::Guesses;
+use super::look::Look;
 use super::problem::AdminError;
-use super::scope::{Person, Scope};
+use super::scope::{Person, Scope, Sight};
 use super::sessions::Sessions;
 use crate::auth::{self, Account, Authenticator, Fingerprint, TlsFolder};
 use crate::broker::UserName;
 use crate::config::Setting;
 use crate::server::{Clock, Handle};
-use crate::store::{Database, Directory};
+use crate::store::{ApiKey, Database, Directory, UnixMillis};
 use arc_swap::ArcSwap;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ pub struct Office {
     pub clock: Clock,
     /// Who is logged in.
     pub sessions: Sessions,
+    /// Who has guessed wrong.
+    pub guesses: Guesses,
     /// The log as it is written.
     pub follower: Follower,
     /// The pages.
@@ -35,6 +39,8 @@ pub struct Office {
     pub tls: TlsFolder,
     /// Every option as it holds, and where it comes from.
     pub settings: Vec<Setting>,
+    /// How the pages look.
+    pub look: Look,
     directory: ArcSwap<Directory>,
 }
 
@@ -74,8 +80,10 @@ impl Office {
             authenticator,
             clock,
             sessions: Sessions::default(),
+            guesses: Guesses::default(),
             assets: Assets::load(),
             tls,
+            look: Look::of(&settings)?,
             settings,
             directory: ArcSwap::from_pointee(directory),
         })
@@ -101,6 +109,17 @@ impl Office {
         let directory = self.directory().await?;
         let user = directory.users.iter().find(|user| user.name == *name && user.enabled);
         Ok(user.map(|user| Scope::User(Person { name: user.name.clone(), role: user.role.clone() })))
+    }
+
+    /// The key that this opens with, if it has not expired.
+    pub async fn key_of(&self, secret: &SecretString) -> Result<Option<ApiKey>, AdminError> {
+        let key = self.database.find_api_key(secret).await?;
+        Ok(key.filter(|key| UnixMillis::now() < key.expires))
+    }
+
+    /// Whose rows somebody finds as of now.
+    pub async fn sight_of(&self, scope: &Scope) -> Result<Sight, AdminError> {
+        Ok(scope.sight(&*self.directory().await?))
     }
 }
 

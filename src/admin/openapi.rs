@@ -1,7 +1,8 @@
 //! The description of the API for programs, made from the table of routes, so that neither has what the other has not.
 
-use super::call::{BASE, Call, Method, Place, Route, json};
+use super::call::{BASE, Call, Needs, Route, json};
 use super::problem::AdminError;
+use super::schema;
 use super::scope::Access;
 use actix_web::HttpResponse;
 use serde_json::{Map, Value, json as object};
@@ -22,22 +23,18 @@ pub fn describe(routes: &[Route]) -> Value {
     }
     object!({
         "openapi": "3.1.0",
-        "info": { "title": "securemq administration", "version": env!("CARGO_PKG_VERSION") },
+        "info": {
+            "title": "securemq administration",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Every refusal is a Problem with a stable code. The order of rules means nothing: a user's own come before those of its role, and a denial before any number of permissions.",
+        },
         "servers": [{ "url": BASE }],
         "paths": paths,
         "components": {
-            "schemas": {
-                "Problem": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "code"],
-                    "properties": {
-                        "type": { "type": "string" }, "title": { "type": "string" }, "status": { "type": "integer" },
-                        "code": { "type": "string" }, "detail": { "type": ["string", "null"] },
-                    },
-                },
-            },
+            "schemas": schema::named(),
             "securitySchemes": {
                 "session": { "type": "apiKey", "in": "cookie", "name": "__Host-sid" },
+                "key": { "type": "http", "scheme": "bearer" },
                 "csrf": { "type": "apiKey", "in": "header", "name": "X-CSRF-Token" },
             },
         },
@@ -56,12 +53,14 @@ fn operation(route: &Route) -> Value {
         object!({ "description": text, "content": { "application/problem+json": { "schema": schema } } })
     };
     let mut responses = Map::new();
-    let success = if route.method == Method::Socket { "101" } else { "2XX" };
-    responses.insert(success.into(), object!({ "description": "done" }));
-    responses.insert("4XX".into(), problem("refused"));
-    if route.place == Place::Broker {
-        responses.insert("503".into(), problem("the broker is not running"));
+    let (status, success) = success(route.gives);
+    responses.insert(status.into(), success);
+    // It is stored, but the running broker does not go by it yet.
+    if route.method.changes() && status != "202" {
+        responses.insert("202".into(), problem("stored, and not in force yet"));
     }
+    responses.insert("4XX".into(), problem("refused"));
+    responses.insert("5XX".into(), problem("the broker is not running, is busy, or its disk is full"));
     let mut operation = object!({
         "summary": route.summary,
         "operationId": operation_id(route),
@@ -71,20 +70,38 @@ fn operation(route: &Route) -> Value {
     });
     if let Some(operation) = operation.as_object_mut() {
         if !route.body.is_empty() {
-            let properties: Map<String, Value> =
-                route.body.iter().map(|name| ((*name).to_owned(), Value::Object(Map::new()))).collect();
-            let schema = object!({ "type": "object", "properties": properties, "additionalProperties": false });
+            let schema = schema::object(route.body, false);
             let body = object!({ "required": true, "content": { "application/json": { "schema": schema } } });
             operation.insert("requestBody".into(), body);
         }
         let security = match (route.access, route.method.changes()) {
             (Access::Anyone, _) => object!([]),
-            (_, true) => object!([{ "session": [], "csrf": [] }]),
-            (_, false) => object!([{ "session": [] }]),
+            (_, true) if route.needs == Needs::Login => object!([{ "session": [], "csrf": [] }]),
+            (_, false) if route.needs == Needs::Login => object!([{ "session": [] }]),
+            (_, true) => object!([{ "session": [], "csrf": [] }, { "key": [] }]),
+            (_, false) => object!([{ "session": [] }, { "key": [] }]),
         };
         operation.insert("security".into(), security);
     }
     operation
+}
+
+/// The status and what comes with it when all is well.
+fn success(gives: &'static str) -> (&'static str, Value) {
+    let (status, shape) = gives.split_once(' ').unwrap_or(("200", gives));
+    match shape {
+        "204" => ("204", object!({ "description": "done" })),
+        "101" => ("101", object!({ "description": "a WebSocket begins" })),
+        "text" => {
+            let text = object!({ "schema": { "type": "string" } });
+            let content = object!({ "text/csv; charset=utf-8": text, "application/x-ndjson": text });
+            (status, object!({ "description": "done", "content": content }))
+        }
+        shape => {
+            let content = object!({ "application/json": { "schema": schema::of(shape) } });
+            (status, object!({ "description": "done", "content": content }))
+        }
+    }
 }
 
 fn operation_id(route: &Route) -> String {

@@ -2,6 +2,7 @@
 
 use super::call::{Call, json};
 use super::problem::AdminError;
+use super::scope::Sight;
 use crate::auth::CertificateSummary;
 use crate::server::Step;
 use actix_web::HttpResponse;
@@ -15,6 +16,12 @@ pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
     let shards = &report.shards;
     let dropped: Map<String, Value> =
         shards.counters.dropped.iter().map(|(reason, count)| (reason.words().to_owned(), (*count).into())).collect();
+    let drops: Vec<Value> = shards
+        .counters
+        .dropped
+        .iter()
+        .map(|(reason, count)| object!({ "reason": reason.number(), "count": count }))
+        .collect();
     let path = call.office.database.path().to_owned();
     let tls = call.office.tls.clone();
     let on_disk = actix_web::web::block(move || {
@@ -39,13 +46,15 @@ pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
         "bytes_in_per_s": rounded(report.now.bytes_in),
         "bytes_out_per_s": rounded(report.now.bytes_out),
         "dropped": dropped,
+        "drops": drops,
         "commit_ms_p50": report.commit_ms[0],
         "commit_ms_p99": report.commit_ms[1],
         "store_bytes": store_bytes,
         "rss_bytes": resident_bytes(),
         "uptime_s": report.uptime.as_secs(),
         "workers": report.workers,
-        "attention": attention,
+        // It names users.
+        "attention": if call.sight == Sight::Everybody { attention } else { Vec::new() },
     }))
 }
 
@@ -56,8 +65,11 @@ fn attention(tls: &crate::auth::TlsFolder) -> Vec<Value> {
     ending
         .map(|certificate| {
             let level = if certificate.days_left < VERY_SOON_DAYS { "error" } else { "warning" };
-            let text = format!("the certificate {} has {} days left", certificate.name, certificate.days_left.max(0));
-            object!({ "level": level, "code": "certificate-ends", "text": text })
+            let days_left = certificate.days_left.max(0);
+            let text = format!("the certificate {} has {days_left} days left", certificate.name);
+            object!({
+                "level": level, "code": "certificate-ends", "name": certificate.name, "days_left": days_left, "text": text,
+            })
         })
         .collect()
 }

@@ -18,6 +18,24 @@ pub enum AdminError {
     /// One text for an unknown user, a disabled one, and a wrong password.
     #[error("the user name or the password is wrong")]
     LoginFailed,
+    /// The password is right, and a code is missing.
+    #[error("a code of the second factor is needed")]
+    TotpRequired,
+    /// The code is wrong, or was used before.
+    #[error("the code is wrong or was used before")]
+    TotpWrong,
+    /// There is one already.
+    #[error("there is a second factor already; remove it first")]
+    TotpOn,
+    /// It cannot be undone, and the password was given too long ago.
+    #[error("enter your password again")]
+    ConfirmRequired,
+    /// The password of whoever is logged in is another.
+    #[error("the password is wrong")]
+    PasswordWrong,
+    /// The key is not for this.
+    #[error("this key is not for that")]
+    KeyScope,
     /// Too many failed logins.
     #[error("too many failed logins, wait a while")]
     Throttled,
@@ -115,6 +133,12 @@ impl AdminError {
         match self {
             Self::NotLoggedIn => (StatusCode::UNAUTHORIZED, "not-logged-in"),
             Self::LoginFailed => (StatusCode::UNAUTHORIZED, "login-failed"),
+            Self::TotpRequired => (StatusCode::UNAUTHORIZED, "totp-required"),
+            Self::TotpWrong => (StatusCode::UNAUTHORIZED, "totp-wrong"),
+            Self::TotpOn => (StatusCode::CONFLICT, "totp-on"),
+            Self::ConfirmRequired => (StatusCode::FORBIDDEN, "confirm-required"),
+            Self::PasswordWrong => (StatusCode::FORBIDDEN, "password-wrong"),
+            Self::KeyScope => (StatusCode::FORBIDDEN, "key-scope"),
             Self::Throttled => (StatusCode::TOO_MANY_REQUESTS, "throttled"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
@@ -136,10 +160,15 @@ impl AdminError {
             Self::Unanswered(_) => (StatusCode::SERVICE_UNAVAILABLE, "no-answer"),
             Self::TooMany(_) => (StatusCode::CONFLICT, "too-many"),
             Self::Store(error) => match error {
-                StoreError::UserUnknown(_) | StoreError::RoleUnknown { .. } | StoreError::RuleUnknown(_) => {
-                    (StatusCode::NOT_FOUND, "not-found")
-                }
+                StoreError::UserUnknown(_)
+                | StoreError::RoleUnknown { .. }
+                | StoreError::RuleUnknown(_)
+                | StoreError::ClassUnknown(_)
+                | StoreError::NotInClass { .. }
+                | StoreError::ApiKeyUnknown(_) => (StatusCode::NOT_FOUND, "not-found"),
                 StoreError::UserExists(_) => (StatusCode::CONFLICT, "user-exists"),
+                StoreError::ClassExists(_) => (StatusCode::CONFLICT, "class-exists"),
+                StoreError::TooMany { .. } => (StatusCode::CONFLICT, "too-many"),
                 StoreError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
                 StoreError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
                 _ => (StatusCode::INTERNAL_SERVER_ERROR, "store"),

@@ -58,7 +58,7 @@ fn topic_of(id: &str) -> Option<TopicName> {
 
 fn shown(call: &Call, message: &Message) -> Value {
     let publisher = match &message.origin {
-        Origin::Client(key) if call.scope.sees(key.principal.user()) => {
+        Origin::Client(key) if call.sight.sees(key.principal.user()) => {
             Some(object!({ "user": key.principal.user().map(UserName::as_str), "client_id": key.client_id.as_str() }))
         }
         Origin::Client(_) | Origin::System => None,

@@ -2,12 +2,9 @@
 
 use super::call::{Call, Page, done, json};
 use super::problem::AdminError;
-use crate::broker::{
-    Permission, Policy, PolicyUser, Principal, RoleName, Rule, RuleEffect, RuleId, Subject, TopicPattern, UserName,
-    Verdict,
-};
+use crate::broker::{Permission, Principal, RoleName, Rule, RuleEffect, RuleId, Subject, TopicPattern, UserName};
 use crate::protocol::{ClientId, SharedFilter, Text, TopicFilter, TopicName};
-use crate::store::{Directory, NewRule, StoredUser};
+use crate::store::{Directory, NewRule};
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use serde::{Deserialize, Serialize};
@@ -192,11 +189,12 @@ pub async fn check(call: Call) -> Result<HttpResponse, AdminError> {
     let question: Question = call.json()?;
     let directory = call.office.directory().await?;
     let principal = principal(&directory, &question)?;
-    if !call.scope.sees(principal.user()) {
+    if !call.sight.sees(principal.user()) {
         return Err(AdminError::Forbidden);
     }
     let client_id = client_id(question.client_id.as_deref().unwrap_or("client"))?;
-    let rights = directory.policy().rights(&principal, &client_id);
+    let policy = directory.policy();
+    let rights = policy.rights(&principal, &client_id);
     let place = Place::of(question.action, &question.topic)?;
     let (verdict, partly) = match &place {
         Place::Topic(topic) => (rights.verdict(Permission::Publish, topic), false),
@@ -205,19 +203,19 @@ pub async fn check(call: Call) -> Result<HttpResponse, AdminError> {
             (verdict, verdict.is_allowed() && rights.must_check_delivery(filter))
         }
     };
-    let deciding = match verdict {
-        Verdict::Allowed(id) | Verdict::Denied(id) => Some(id),
-        Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => None,
-    };
+    let deciding = verdict.rule();
+    let classes = principal.user().map(|name| policy.classes_of(name)).unwrap_or_default();
+    let expanded = |rule: &Rule| rule.pattern.expand(principal.user(), classes, &client_id);
     let speaks = |rule: &&Rule| speaks_of(&directory, &rule.subject, &principal);
     let considered = directory.rules.iter().filter(speaks).map(|rule| {
-        let why = why(rule, &principal, &client_id, question.action, &place);
+        let why = why(rule, &expanded(rule), question.action, &place);
         object!({ "rule": ShownRule::of(rule), "matches": why == Why::Matches, "why": why.name(), "decides": deciding == Some(rule.id) })
     });
     json(&object!({
         "verdict": if verdict.is_allowed() { "allowed" } else { "denied" },
         "partly_denied": partly,
-        "reason": if verdict.is_allowed() { None } else { Some(verdict.reason().to_string()) },
+        "reason": (!verdict.is_allowed()).then(|| verdict.reason().to_string()),
+        "reason_number": (!verdict.is_allowed()).then(|| verdict.reason().number()),
         "rule": deciding.map(|id| id.0),
         "considered": considered.collect::<Vec<_>>(),
     }))
@@ -271,7 +269,7 @@ impl Why {
     }
 }
 
-fn why(rule: &Rule, principal: &Principal, client_id: &ClientId, deed: Deed, place: &Place) -> Why {
+fn why(rule: &Rule, filters: &[TopicFilter], deed: Deed, place: &Place) -> Why {
     let speaks = match deed {
         Deed::Publish => rule.publish,
         Deed::Subscribe => rule.subscribe,
@@ -279,11 +277,13 @@ fn why(rule: &Rule, principal: &Principal, client_id: &ClientId, deed: Deed, pla
     if !speaks {
         return Why::OtherAction;
     }
-    let Some(filter) = rule.pattern.expand(principal.user(), client_id) else { return Why::NoName };
-    let applies = match place {
+    if filters.is_empty() {
+        return Why::NoName;
+    }
+    let applies = filters.iter().any(|filter| match place {
         Place::Topic(topic) => filter.matches(topic),
         Place::Filter(asked) => filter.covers(asked),
-    };
+    });
     if applies { Why::Matches } else { Why::OtherTopic }
 }
 
@@ -312,10 +312,7 @@ pub async fn preview(call: Call) -> Result<HttpResponse, AdminError> {
     if let Some(add) = &plan.add {
         rules.push(numbered(RuleId(i64::MAX), add.parse()?));
     }
-    let user =
-        |user: &StoredUser| PolicyUser { name: user.name.clone(), role: user.role.clone(), enabled: user.enabled };
-    let users = directory.users.iter().map(user).collect();
-    let policy = Arc::new(Policy::new(directory.generation, users, rules));
+    let policy = Arc::new(directory.policy_with(rules));
     let losses = call.broker()?.losses(policy, MOST_SHOWN).await?;
     let shown = losses.iter().map(|loss| {
         object!({

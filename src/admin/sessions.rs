@@ -4,7 +4,7 @@
 
 use super::problem::AdminError;
 use super::scope::Person;
-use crate::broker::Timestamp;
+use crate::broker::{Timestamp, UserName};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use data_encoding::BASE64URL_NOPAD;
@@ -16,6 +16,18 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Sessions {
     by_hash: Mutex<BTreeMap<[u8; 32], Entry>>,
+    pending: Mutex<BTreeMap<UserName, Pending>>,
+}
+
+/// A secret that an app is getting, before the app has proved that it has it.
+#[derive(Clone)]
+pub struct Pending {
+    /// Whose.
+    pub user: UserName,
+    /// What.
+    pub secret: [u8; 20],
+    /// Since when.
+    pub since: Timestamp,
 }
 
 struct Entry {
@@ -34,6 +46,8 @@ pub struct WebSession {
     pub since: Timestamp,
     /// When it was last used.
     pub last_used: Timestamp,
+    /// When its owner last gave the password.
+    pub confirmed: Timestamp,
     /// Where it was opened from.
     pub address: String,
     /// The browser, as it calls itself.
@@ -66,6 +80,14 @@ impl WebSession {
     /// One that is used ends then.
     pub const ABSOLUTE: Duration = Duration::from_secs(12 * 3600);
 
+    /// For so long after its owner gave the password it may do what cannot be undone.
+    pub const CONFIRMED: Duration = Duration::from_secs(5 * 60);
+
+    /// Until when it may do what cannot be undone.
+    pub fn confirmed_until(&self) -> Timestamp {
+        self.confirmed.after(Self::CONFIRMED)
+    }
+
     /// When it ends if nobody uses it.
     pub fn idle_until(&self) -> Timestamp {
         self.last_used.after(Self::IDLE).min(self.absolute_until())
@@ -86,6 +108,10 @@ impl Sessions {
     const PER_USER: usize = 20;
     /// Sessions of everybody.
     const TOTAL: usize = 10_000;
+    /// An app has got its secret by then.
+    const PENDING: Duration = Duration::from_secs(10 * 60);
+    /// Apps that get one at a time.
+    const MOST_PENDING: usize = 1000;
 
     /// Opens a session with a new identifier. One that the browser had before is ended, so that an identifier somebody
     /// gave it beforehand is worth nothing.
@@ -112,7 +138,7 @@ impl Sessions {
         if entries.len() >= Self::TOTAL {
             return Err(AdminError::Busy);
         }
-        let session = WebSession { id, person, since: now, last_used: now, address, browser };
+        let session = WebSession { id, person, since: now, last_used: now, confirmed: now, address, browser };
         entries.insert(hash(&secret), Entry { session: session.clone(), csrf: csrf.clone() });
         Ok(Opened { secret, session, csrf })
     }
@@ -130,6 +156,41 @@ impl Sessions {
             entry.session.last_used = now;
         }
         Some((entry.session.clone(), entry.csrf.clone()))
+    }
+
+    /// Its owner has given the password again. The session as it is then, with its token.
+    pub fn confirm(&self, now: Timestamp, secret: &str) -> Option<(WebSession, String)> {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(&hash(secret)).filter(|entry| !entry.session.is_over(now))?;
+        entry.session.confirmed = now;
+        Some((entry.session.clone(), entry.csrf.clone()))
+    }
+
+    /// Keeps a secret until the app has proved that it has it.
+    pub fn set_pending(&self, pending: Pending) -> Result<(), AdminError> {
+        let mut all = self.all_pending();
+        let now = pending.since;
+        all.retain(|_, other| now < other.since.after(Self::PENDING));
+        if all.len() >= Self::MOST_PENDING {
+            return Err(AdminError::Busy);
+        }
+        all.insert(pending.user.clone(), pending);
+        Ok(())
+    }
+
+    /// The secret that an app of this user is getting.
+    pub fn pending(&self, user: &UserName, now: Timestamp) -> Option<[u8; 20]> {
+        let all = self.all_pending();
+        all.get(user).filter(|pending| now < pending.since.after(Self::PENDING)).map(|pending| pending.secret)
+    }
+
+    /// The app has it.
+    pub fn forget_pending(&self, user: &UserName) {
+        self.all_pending().remove(user);
+    }
+
+    fn all_pending(&self) -> MutexGuard<'_, BTreeMap<UserName, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a session by its identifier.
@@ -191,7 +252,7 @@ fn hash(secret: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::{RoleName, UserName};
+    use crate::broker::RoleName;
 
     fn person(name: &str) -> Person {
         Person { name: UserName::new(name).unwrap(), role: RoleName::new("Student").unwrap() }

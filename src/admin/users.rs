@@ -2,8 +2,9 @@
 
 use super::call::{Call, Page, done, json, limit};
 use super::problem::AdminError;
+use super::scope::Sight;
 use crate::auth::{PasswordCost, generate_password, hash_password};
-use crate::broker::{RoleName, UserName};
+use crate::broker::{ClassName, RoleName, UserName};
 use crate::store::{Access, Directory, StoredUser, UnixMillis};
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_MATCH};
@@ -51,7 +52,8 @@ pub async fn list(call: Call) -> Result<HttpResponse, AdminError> {
     let directory = call.office.directory().await?;
     let wanted = |user: &&StoredUser| {
         let name = user.name.as_str();
-        query.cursor.as_ref().is_none_or(|after| name > after.as_str())
+        call.sight.sees(Some(&user.name))
+            && query.cursor.as_ref().is_none_or(|after| name > after.as_str())
             && query.search.as_ref().is_none_or(|text| name.to_lowercase().contains(&text.to_lowercase()))
             && query.role.as_ref().is_none_or(|role| role.is_empty() || user.role.as_str() == role)
     };
@@ -67,7 +69,19 @@ pub async fn list(call: Call) -> Result<HttpResponse, AdminError> {
 pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
     let name = UserName::new(call.path("name")).map_err(|_| AdminError::NotFound("user"))?;
     let directory = call.office.directory().await?;
-    tagged(find(&directory, &name)?)
+    tagged(seen(&call, &directory, &name)?)
+}
+
+/// The account of that name, if the caller may see it; one that it may not see is not there.
+fn seen<'a>(call: &Call, directory: &'a Directory, name: &UserName) -> Result<&'a StoredUser, AdminError> {
+    find(directory, name)
+        .and_then(|user| if call.sight.sees(Some(&user.name)) { Ok(user) } else { Err(AdminError::NotFound("user")) })
+}
+
+/// The account of that name, if the caller may change it.
+fn managed<'a>(call: &Call, directory: &'a Directory, name: &UserName) -> Result<&'a StoredUser, AdminError> {
+    let user = seen(call, directory, name)?;
+    if call.sight.manages(name) { Ok(user) } else { Err(AdminError::Forbidden) }
 }
 
 fn find<'a>(directory: &'a Directory, name: &UserName) -> Result<&'a StoredUser, AdminError> {
@@ -92,25 +106,44 @@ struct NewUser {
     password: Option<String>,
     #[serde(default)]
     generate: bool,
+    class: Option<String>,
 }
 
-/// Adds an account. A password that was made up is in the answer, once; without one only a certificate lets it in.
+/// Adds an account, to a class if one is named; a teacher adds students to the own classes. A password that was made up is in the answer, once; without one only a certificate lets it in.
 pub async fn add(call: Call) -> Result<HttpResponse, AdminError> {
     let new: NewUser = call.json()?;
     let name = UserName::new(&new.name).map_err(AdminError::name)?;
     let role = RoleName::new(&new.role).map_err(|problem| AdminError::invalid("role", problem))?;
+    let class = new.class.as_deref().map(ClassName::new).transpose();
+    let class = class.map_err(|problem| AdminError::invalid("class", problem))?;
+    demand_own_class(&call, &role, class.as_ref())?;
     let password = password(new.password, new.generate)?;
     let hash = match &password {
         Some(password) => Some(hash(password.clone()).await?),
         None => None,
     };
     let user = new_user(name.clone(), role, hash);
-    call.office.database.add_user(&user).await?;
-    call.record("user add", format!("{name}: {}", user.role)).await?;
+    let described = match &class {
+        Some(class) => {
+            call.office.database.add_member(&user, class).await?;
+            format!("{name}: {}, class {class}", user.role)
+        }
+        None => {
+            call.office.database.add_user(&user).await?;
+            format!("{name}: {}", user.role)
+        }
+    };
+    call.record("user add", described).await?;
     let generated = password.as_ref().filter(|_| new.generate).map(ExposeSecret::expose_secret);
     let mut response = HttpResponse::Created();
     response.insert_header((CACHE_CONTROL, "no-store")).insert_header((ETAG, etag(&user)));
     Ok(response.json(object!({ "user": ShownUser::of(&user), "password": generated })))
+}
+
+/// Who may not change everybody makes students, and only in a class that is the own.
+fn demand_own_class(call: &Call, role: &RoleName, class: Option<&ClassName>) -> Result<(), AdminError> {
+    let is_own = class.is_some_and(|class| call.sight.teaches(class)) && role.as_str() == STUDENT;
+    if call.sight == Sight::Everybody || is_own { Ok(()) } else { Err(AdminError::Forbidden) }
 }
 
 /// An account that begins now.
@@ -160,7 +193,13 @@ pub async fn change(call: Call) -> Result<HttpResponse, AdminError> {
     let role = change.role.as_deref().map(RoleName::new).transpose();
     let role = role.map_err(|problem| AdminError::invalid("role", problem))?;
     let directory = call.office.directory().await?;
-    let user = find(&directory, &name)?;
+    let user = managed(&call, &directory, &name)?;
+    if role.is_some() {
+        if call.sight != Sight::Everybody {
+            return Err(AdminError::Forbidden);
+        }
+        call.demand_confirmed()?;
+    }
     let expected = call.request.headers().get(IF_MATCH).ok_or(AdminError::IfMatchMissing)?;
     if expected.to_str().ok() != Some(etag(user).as_str()) {
         return Err(AdminError::Changed);
@@ -193,6 +232,7 @@ fn demand_other_admin(directory: &Directory, name: &UserName) -> Result<(), Admi
 }
 
 const ADMIN: &str = "Admin";
+const STUDENT: &str = "Student";
 
 /// Removes an account and its rules.
 pub async fn remove(call: Call) -> Result<HttpResponse, AdminError> {
@@ -217,6 +257,7 @@ struct NewPassword {
 pub async fn set_password(call: Call) -> Result<HttpResponse, AdminError> {
     let name = UserName::new(call.path("name")).map_err(|_| AdminError::NotFound("user"))?;
     let new: NewPassword = call.json()?;
+    managed(&call, &*call.office.directory().await?, &name)?;
     let chosen = password(new.password, new.generate)?;
     let chosen = chosen.ok_or_else(|| AdminError::invalid("password", "give one, or have one made up"))?;
     let hash = hash(chosen.clone()).await?;

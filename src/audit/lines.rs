@@ -72,11 +72,12 @@ fn words(kind: &EventKind) -> String {
             format!("{}: {}", quoted(filter.as_str()), because(*reason, *rule))
         }
         EventKind::Unsubscribed { filter } => quoted(filter.as_str()),
-        EventKind::Published { topic, size, qos, retain, delivered } => format!(
-            "{}, {}, QoS {qos}{}, delivered to {delivered}",
+        EventKind::Published { topic, size, qos, retain, delivered, durability } => format!(
+            "{}, {}, QoS {qos}{}{}, delivered to {delivered}",
             quoted(topic.as_str()),
             counted(u64::from(*size), "byte"),
             if *retain { ", retained" } else { "" },
+            durability.map(|class| format!(", durability {class}")).unwrap_or_default(),
         ),
         EventKind::PublishRefused { topic, size, reason, rule } => {
             format!("{}, {}: {}", quoted(topic.as_str()), counted(u64::from(*size), "byte"), because(*reason, *rule))
@@ -120,9 +121,15 @@ fn details(kind: &EventKind) -> Value {
             json!({ "topic": filter.as_str(), "reason": reason.number(), "rule": rule_number(rule) })
         }
         EventKind::Unsubscribed { filter } => json!({ "topic": filter.as_str() }),
-        EventKind::Published { topic, size, qos, retain, delivered } => json!({
-            "topic": topic.as_str(), "size": size, "qos": qos.bits(), "retain": retain, "delivered": delivered,
-        }),
+        EventKind::Published { topic, size, qos, retain, delivered, durability } => {
+            let mut fields = json!({
+                "topic": topic.as_str(), "size": size, "qos": qos.bits(), "retain": retain, "delivered": delivered,
+            });
+            if let Some(class) = durability {
+                fields["durability"] = class.name().into();
+            }
+            fields
+        }
         EventKind::PublishRefused { topic, size, reason, rule } => json!({
             "topic": topic.as_str(), "size": size, "reason": reason.number(), "rule": rule_number(rule),
         }),
@@ -140,7 +147,7 @@ fn details(kind: &EventKind) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::{Address, AuditEvent, Who};
+    use crate::broker::{Address, AuditEvent, Durability, Who};
     use crate::protocol::{ProtocolVersion, QoS};
 
     fn text(text: &str) -> Text {
@@ -161,6 +168,10 @@ mod tests {
 
     #[test]
     fn every_kind_of_event_has_its_line() {
+        let published = |durability| {
+            let (topic, qos) = (text("a"), QoS::ExactlyOnce);
+            EventKind::Published { topic, size: 1, qos, retain: true, delivered: 3, durability }
+        };
         let cases = [
             (
                 EventKind::Connected { version: ProtocolVersion::V5, session_present: false, encrypted: true },
@@ -191,9 +202,10 @@ mod tests {
                 "SUBSCRIBE   failed …  \"a/#\": a rule denies it (rule 7)",
             ),
             (EventKind::Unsubscribed { filter: text("a/#") }, "UNSUBSCRIBE ok     …  \"a/#\""),
+            (published(None), "PUBLISH     ok     …  \"a\", 1 byte, QoS 2, retained, delivered to 3"),
             (
-                EventKind::Published { topic: text("a"), size: 1, qos: QoS::ExactlyOnce, retain: true, delivered: 3 },
-                "PUBLISH     ok     …  \"a\", 1 byte, QoS 2, retained, delivered to 3",
+                published(Some(Durability::Memory)),
+                "PUBLISH     ok     …  \"a\", 1 byte, QoS 2, retained, durability memory, delivered to 3",
             ),
             (
                 EventKind::PublishRefused { topic: text("a"), size: 12, reason: Reason::NotAllowed, rule: None },

@@ -8,4 +8,4 @@ mod journal;
 pub use journal::{Journal, JournalHandle, JournalSettings};
 pub use lines::{action_named, json, line, time};
 pub use live::{LiveEvent, LiveEvents, LiveFeed};
-pub use visible::visible;
+pub use visible::{is_hidden, visible};

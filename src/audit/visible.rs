@@ -49,8 +49,9 @@ fn push_visible(shown: &mut String, c: char) {
     };
 }
 
-/// Characters that a terminal obeys or does not show.
-fn is_hidden(c: char) -> bool {
+/// Whether a terminal would obey the character or not show it: control characters, bidirectional controls, invisible
+/// characters and code points that are no characters.
+pub fn is_hidden(c: char) -> bool {
     let code = u32::from(c);
     c.is_control()
         || matches!(code,

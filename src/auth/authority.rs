@@ -143,9 +143,10 @@ impl Authority {
     fn create(folder: &TlsFolder, now: SystemTime) -> Result<(), AuthError> {
         create_private_folder(folder.path())?;
         let (key, _) = key_at(&folder.ca_key())?;
-        let mut random = [0; 4];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| AuthError::Randomness)?;
-        let name = format!("securemq CA {}", data_encoding::HEXLOWER.encode(&random));
+        // Named after its key: one that is certified anew is still the issuer of what it signed before.
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.public_key_raw());
+        let name: String = data_encoding::HEXLOWER.encode(digest.as_ref()).chars().take(CA_NAME_DIGITS).collect();
+        let name = format!("securemq CA {name}");
         let mut params = params(&name, now, CA_DAYS)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -410,6 +411,9 @@ const MAX_KEY_FILE: u64 = 64 * 1024;
 
 /// Ten years. Devices are hard to reach, and a CA that ends takes all of them with it.
 const CA_DAYS: u32 = 3652;
+
+/// Hexadecimal digits of the digest of its key in the name of a CA: enough to tell those of one house apart.
+const CA_NAME_DIGITS: usize = 8;
 
 /// The most that Apple's systems accept of a server.
 const SERVER_DAYS: u32 = 825;

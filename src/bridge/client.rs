@@ -47,7 +47,6 @@ enum Phase {
 }
 
 /// What the owner of a client is told.
-#[expect(clippy::large_enum_variant, reason = "most events are messages, and a box for each would be an allocation")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The server accepts.

@@ -34,7 +34,6 @@ pub struct Connection {
 }
 
 /// What moved on a connection.
-#[expect(clippy::large_enum_variant, reason = "most steps are messages, and a box for each would be an allocation")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// The server did something.

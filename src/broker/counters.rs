@@ -17,7 +17,12 @@ pub struct Counters {
 impl Counters {
     /// Counts a message that is not delivered.
     pub fn drop(&mut self, reason: Reason) {
+        self.drop_many(reason, 1);
+    }
+
+    /// Counts so many messages that are not delivered.
+    pub fn drop_many(&mut self, reason: Reason, messages: u64) {
         let count = self.dropped.entry(reason).or_default();
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(messages);
     }
 }

@@ -1,5 +1,6 @@
 //! What the core wants done: sends, writes, records, and frames for other shards.
 
+use super::durability::Durability;
 use super::event::AuditEvent;
 use super::frame::{ChunkId, DurableId, Once};
 use super::message::{Message, SessionKey};
@@ -27,10 +28,12 @@ pub struct Ticket(pub u64);
 pub struct CommitId(pub u64);
 
 /// Whether a change reached the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommitOutcome {
     /// It is safe.
     Stored,
+    /// A queue that it was for is full, and its publisher is to be told. The store never says so.
+    Refused,
     /// It is not; whoever waits for it must be told.
     Failed,
 }
@@ -93,9 +96,9 @@ impl Delivery {
         let message = &*self.message;
         let properties = &message.properties;
         let (topic, topic_alias) = match self.alias {
-            AliasUse::None => (message.topic.as_str(), None),
-            AliasUse::Introduce(alias) => (message.topic.as_str(), Some(alias)),
-            AliasUse::Only(alias) => ("", Some(alias)),
+            AliasUse::None => (message.topic.as_bytes(), None),
+            AliasUse::Introduce(alias) => (message.topic.as_bytes(), Some(alias)),
+            AliasUse::Only(alias) => (&[][..], Some(alias)),
         };
         PublishView {
             dup: self.dup,
@@ -208,7 +211,7 @@ pub enum PeerFrame {
     /// A session joins a shared group that this shard keeps, or its connection came or went.
     GroupJoined {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The member, in the sending shard.
         member: SessionRef,
         /// Whether it is connected.
@@ -219,14 +222,14 @@ pub enum PeerFrame {
     /// A session leaves a shared group.
     GroupLeft {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The member, in the sending shard.
         member: SessionRef,
     },
     /// The group chose a member of this shard for a message.
     GroupDelivery {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The member, in the receiving shard.
         member: SessionRef,
         /// The message.
@@ -235,17 +238,22 @@ pub enum PeerFrame {
         once: Option<Once>,
         /// To be settled once the member has taken it.
         ticket: Option<Ticket>,
+        /// How many members it was offered before.
+        tried: u16,
     },
-    /// The member that was chosen takes part no more, which was said before this: the group has to choose another.
+    /// The member that was chosen takes part no more, which was said before this, or lacks the right: the group has to
+    /// choose another.
     GroupRefused {
         /// The group.
-        group: GroupKey,
+        group: Arc<GroupKey>,
         /// The message.
         message: Arc<Message>,
         /// Set if it must not be taken twice.
         once: Option<Once>,
         /// What was to be settled; it still waits.
         ticket: Option<Ticket>,
+        /// How many members it was offered.
+        tried: u16,
     },
     /// A message is released: its identifier may mean another from when this is settled.
     Released {
@@ -320,13 +328,18 @@ pub enum Effect {
         /// Why.
         reason: Reason,
     },
-    /// Write this, and say when it is safe.
+    /// Write this with the next frame, and say when it is safe. Changes are numbered without gaps.
     Store {
         /// Comes back in `Input::Committed`.
         commit: CommitId,
+        /// What it must survive; a frame must survive what the strongest change in it must.
+        durability: Durability,
         /// What.
         op: StoreOp,
     },
+    /// Do not write this after all: it was to be stored with the next frame, and nobody needs it any more. A frame of
+    /// which nothing is left is not stored, and what it would have settled is settled.
+    Unstore(CommitId),
     /// Read a part of a queue back; it comes in `Input::ChunkLoaded`.
     Load(ChunkId),
     /// Remember this event.

@@ -2,6 +2,7 @@
 
 use super::access::{RuleId, UserName};
 use super::address::Address;
+use super::durability::Durability;
 use super::reason::Reason;
 use crate::protocol::{ClientId, ProtocolVersion, QoS, Text};
 
@@ -95,6 +96,8 @@ pub enum EventKind {
         retain: bool,
         /// How many sessions of this worker it was sent to or queued for, and how many workers it was passed on to.
         delivered: u32,
+        /// What its acknowledgement promises, where that is not what holds in general.
+        durability: Option<Durability>,
     },
     /// 8: a message was refused.
     PublishRefused {
@@ -109,7 +112,7 @@ pub enum EventKind {
     },
     /// 9: a message was not delivered to a session that was subscribed to it.
     Dropped {
-        /// Where it was published.
+        /// Where it was published; of several, the last of them, or where the message was that took their place.
         topic: Text,
         /// Why.
         reason: Reason,

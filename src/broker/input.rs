@@ -2,6 +2,7 @@
 
 use super::access::{Policy, Principal};
 use super::address::Address;
+use super::durability::Durability;
 use super::effect::{CommitId, CommitOutcome, ConnectionId, PeerFrame, RetainedVersion, ShardId};
 use super::frame::ChunkId;
 use super::message::Message;
@@ -28,6 +29,8 @@ pub struct Connecting {
     pub address: Address,
     /// Whether nobody else can read the connection.
     pub is_encrypted: bool,
+    /// What its listener says about acknowledgements, if it says anything.
+    pub durability: Option<Durability>,
 }
 
 /// Everything that can happen to a shard.

@@ -1,5 +1,8 @@
 //! The bounds of everything a client can make grow.
 
+use super::durability::Durabilities;
+use std::sync::Arc;
+
 /// What one shard allows. Each bound says what happens beyond it; none is infinite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -17,10 +20,14 @@ pub struct Limits {
     pub max_session_expiry: u32,
     /// Sessions in this shard. Beyond: CONNECT is refused with 0x97.
     pub max_sessions: usize,
-    /// Messages queued for one session. Beyond: the newest is dropped.
+    /// Messages queued for one session. Beyond: what [`Durabilities::queue_full`] says.
     pub max_queued_messages: usize,
-    /// Bytes queued for one session. Beyond: the newest is dropped.
+    /// Bytes queued for one session. Beyond: what [`Durabilities::queue_full`] says.
     pub max_queued_bytes: usize,
+    /// Messages queued for all sessions of this shard. Beyond: as for one session.
+    pub max_all_queued_messages: usize,
+    /// Bytes queued for all sessions of this shard. Beyond: as for one session.
+    pub max_all_queued_bytes: usize,
     /// Subscriptions of one session. Beyond: 0x97 in SUBACK.
     pub max_subscriptions: usize,
     /// Retained messages. Beyond: a new topic is refused with 0x97.
@@ -36,6 +43,10 @@ pub struct Limits {
     pub max_journal_bytes: u64,
     /// Whether every routed message becomes an event.
     pub log_publish: bool,
+    /// Such events per second. Beyond: they are only counted.
+    pub max_events_per_second: u32,
+    /// What acknowledgements promise, and what happens when a queue is full.
+    pub durabilities: Arc<Durabilities>,
 }
 
 impl Limits {
@@ -67,6 +78,8 @@ impl Default for Limits {
             max_sessions: 1_000_000,
             max_queued_messages: 1_000_000,
             max_queued_bytes: 1 << 30,
+            max_all_queued_messages: 20_000_000,
+            max_all_queued_bytes: 16 << 30,
             max_subscriptions: 100_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: 1 << 30,
@@ -74,6 +87,8 @@ impl Default for Limits {
             high_water: 256 << 10,
             max_journal_bytes: 16 << 20,
             log_publish: true,
+            max_events_per_second: 2000,
+            durabilities: Arc::default(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The application message: what is published, routed, queued and retained.
 
 use super::access::Principal;
+use super::durability::Durability;
 use super::time::Timestamp;
-use crate::protocol::{ClientId, PublishProperties, QoS, Text, TopicName, UserProperties};
+use crate::protocol::{Absent, ClientId, PublishProperties, QoS, Rare, Text, TopicName, UserProperties};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -39,8 +40,10 @@ pub struct Message {
     pub expires_at: Option<Timestamp>,
     /// Who published it.
     pub origin: Origin,
+    /// What its acknowledgement promised. It is not kept on disk: what is read back promises everything.
+    pub durability: Durability,
     /// What else 5.0 sends along unaltered.
-    pub properties: MessageProperties,
+    pub properties: Rare<MessageProperties>,
 }
 
 /// The properties of a message that reach its receivers unaltered.
@@ -60,14 +63,40 @@ pub struct MessageProperties {
 
 impl MessageProperties {
     /// Those of a PUBLISH that belong to the message and not to the hop.
-    pub fn of(properties: PublishProperties) -> Self {
-        Self {
+    pub fn of(properties: Rare<PublishProperties>) -> Rare<Self> {
+        let Some(properties) = properties.into_inner() else { return Rare::NOTHING };
+        Rare::from(Self {
             payload_is_utf8: properties.payload_is_utf8,
             content_type: properties.content_type,
             response_topic: properties.response_topic,
             correlation_data: properties.correlation_data,
             user_properties: properties.user_properties,
+        })
+    }
+
+    /// A copy that keeps no read buffer alive.
+    fn compact(&self) -> Self {
+        let pairs = self.user_properties.iter().map(|(name, value)| (name.compact(), value.compact()));
+        Self {
+            payload_is_utf8: self.payload_is_utf8,
+            content_type: self.content_type.as_ref().map(Text::compact),
+            response_topic: self.response_topic.as_ref().map(Text::compact),
+            correlation_data: self.correlation_data.as_ref().map(|data| Bytes::copy_from_slice(data)),
+            user_properties: pairs.collect(),
         }
+    }
+}
+
+impl Absent for MessageProperties {
+    fn absent() -> &'static Self {
+        static ABSENT: MessageProperties = MessageProperties {
+            payload_is_utf8: None,
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        };
+        &ABSENT
     }
 }
 
@@ -75,7 +104,6 @@ impl Message {
     /// A copy that owns its bytes alone: one that is kept must not keep the read buffer it arrived in.
     #[must_use]
     pub fn compact(&self) -> Self {
-        let properties = &self.properties;
         Self {
             topic: self.topic.compact(),
             payload: Bytes::copy_from_slice(&self.payload),
@@ -83,25 +111,24 @@ impl Message {
             retain: self.retain,
             expires_at: self.expires_at,
             origin: self.origin.clone(),
-            properties: MessageProperties {
-                payload_is_utf8: properties.payload_is_utf8,
-                content_type: properties.content_type.as_ref().map(Text::compact),
-                response_topic: properties.response_topic.as_ref().map(Text::compact),
-                correlation_data: properties.correlation_data.as_ref().map(|data| Bytes::copy_from_slice(data)),
-                user_properties: properties
-                    .user_properties
-                    .iter()
-                    .map(|(name, value)| (name.compact(), value.compact()))
-                    .collect(),
-            },
+            durability: self.durability,
+            properties: self.properties.map(MessageProperties::compact),
         }
+    }
+
+    /// The message without the read buffer that it arrived in; its topic has memory of its own already, which it shares
+    /// with all messages that came by the same route.
+    #[must_use]
+    pub fn let_go(self) -> Self {
+        let properties = self.properties.map(MessageProperties::compact);
+        Self { payload: Bytes::copy_from_slice(&self.payload), properties, ..self }
     }
 
     /// Roughly the memory it takes, in bytes: what queues are bounded by.
     pub fn size(&self) -> usize {
         let pairs = self.properties.user_properties.iter().map(|(name, value)| name.len() + value.len());
         std::mem::size_of::<Self>()
-            + self.topic.as_str().len()
+            + self.topic.text().len()
             + self.payload.len()
             + self.properties.correlation_data.as_ref().map_or(0, Bytes::len)
             + pairs.sum::<usize>()

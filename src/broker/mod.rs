@@ -3,6 +3,8 @@
 //! Pure: no I/O, clock, randomness, threads or logging. Time, seeds and answers come in as arguments.
 
 mod time;
+mod numbers;
+mod durability;
 mod limits;
 mod address;
 mod reason;
@@ -22,11 +24,12 @@ mod counters;
 mod shard;
 
 pub use access::{
-    InvalidName, InvalidPattern, Permission, Policy, PolicyUser, Principal, Rights, RoleName, Rule, RuleEffect, RuleId,
-    Subject, TopicPattern, UserName, Verdict,
+    ClassName, Course, InvalidName, InvalidPattern, Permission, Policy, PolicyClass, PolicyUser, Principal, Rights,
+    RoleName, Rule, RuleEffect, RuleId, Subject, TopicPattern, UserName, Verdict,
 };
 pub use address::Address;
 pub use counters::Counters;
+pub use durability::{DecidedBy, Durabilities, Durability, QueueFull, TopicSettings};
 pub use effect::{
     AliasUse, CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, GroupKey, PARTITIONS, PeerFrame,
     RetainedVersion, SessionRef, ShardId, StoreOp, Ticket, partition_of_session, shard_of_partition,
@@ -36,8 +39,10 @@ pub use frame::{ChunkId, DurableId, Frame, FrameNumber, Once};
 pub use input::{Connecting, Input};
 pub use limits::Limits;
 pub use message::{Message, MessageProperties, Origin, SessionKey};
+pub use numbers::NumberHasher;
 pub use reason::Reason;
 pub use record::{ClockReading, KeptStage, KeptWill, Receiver, Record, RecordProblem};
+pub use session::Waiting;
 pub use shard::{
     ClientDetail, ClientQuery, ClientView, LiveView, Loss, Presence, RetainedQuery, Shard, ShardReport, WillView,
 };

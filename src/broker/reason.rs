@@ -116,6 +116,8 @@ reasons! {
     Administrative = 34, AdministrativeAction, "an administrator ended it";
     /// The role, rules or password of the user changed.
     RightsChanged = 35, NotAuthorized, "the rights changed";
+    /// A class of the user is paused.
+    ClassPaused = 36, NotAuthorized, "the class is paused";
     /// The session's queue is full.
     QueueFull = 40, QuotaExceeded, "the session's queue is full";
     /// The peer reads more slowly than messages of QoS 0 come.
@@ -140,6 +142,10 @@ reasons! {
     StoreFailed = 50, QuotaExceeded, "the store could not take it";
     /// More user properties than allowed.
     TooManyUserProperties = 52, QuotaExceeded, "too many user properties";
+    /// The queues of all sessions together are full.
+    BrokerFull = 53, QuotaExceeded, "the queues of the broker are full";
+    /// What left the memory cannot be read back.
+    Unreadable = 54, UnspecifiedError, "the store cannot read it back";
     /// An invariant of the broker does not hold; one connection ends for it.
     Internal = 51, ImplementationSpecificError, "the broker found a fault in itself";
 }

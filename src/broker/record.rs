@@ -112,6 +112,11 @@ pub enum Record {
         /// Which session.
         session: DurableId,
     },
+    /// The first chunk of the queue is dropped, or cannot be read.
+    Skipped {
+        /// Which session.
+        session: DurableId,
+    },
     /// The chunks of a queue that are on disk; only in checkpoints.
     Chunks {
         /// Which session.
@@ -221,6 +226,7 @@ impl Record {
             | Self::Taken { session, .. }
             | Self::Released { session, .. }
             | Self::Spilled { session }
+            | Self::Skipped { session }
             | Self::Chunks { session, .. }
             | Self::Once { session, .. }
             | Self::Forgotten { session, .. }

@@ -2,6 +2,7 @@
 //! and nothing larger than they are is allocated.
 
 use super::access::{Principal, RoleName, UserName};
+use super::durability::Durability;
 use super::frame::{DurableId, Once};
 use super::message::{Message, MessageProperties, Origin, SessionKey};
 use super::record::{ClockReading, KeptStage, KeptWill, Receiver, Record, RecordProblem};
@@ -193,6 +194,7 @@ impl Encoder {
             Record::Taken { session, packet_id } => self.tag_and_id(11, *session, *packet_id),
             Record::Released { session, packet_id } => self.tag_and_id(12, *session, *packet_id),
             Record::Spilled { session } => self.tag(13, *session),
+            Record::Skipped { session } => self.tag(18, *session),
             Record::Chunks { session, first, sizes } => {
                 self.tag(14, *session);
                 self.number(*first);
@@ -357,9 +359,11 @@ impl Decoder {
             user_properties.push((self.text()?, self.text()?));
         }
         let properties =
-            MessageProperties { payload_is_utf8, content_type, response_topic, correlation_data, user_properties };
+            MessageProperties { payload_is_utf8, content_type, response_topic, correlation_data, user_properties }
+                .into();
         // A message that waits must not keep the whole frame in memory that it was read from.
-        let message = Message { topic, payload, qos, retain, expires_at, origin, properties };
+        let durability = Durability::Commit;
+        let message = Message { topic, payload, qos, retain, expires_at, origin, durability, properties };
         Ok(Arc::new(message.compact()))
     }
 
@@ -441,6 +445,7 @@ impl Decoder {
             15 => Record::Ended { session: self.session()? },
             16 => Record::Once { session: self.session()?, once: self.once()? },
             17 => Record::Forgotten { session: self.session()?, once: self.once()? },
+            18 => Record::Skipped { session: self.session()? },
             _ => return Err(RecordProblem::Value),
         })
     }

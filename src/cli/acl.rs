@@ -4,6 +4,7 @@ use super::administration::{existing_database, record};
 use super::context::Context;
 use super::error::CliError;
 use super::output::Format;
+use super::promise::ShownPromise;
 use crate::admin::rule_in_words;
 use crate::broker::{
     Permission, Principal, Reason, Rights, RoleName, Rule, RuleEffect, RuleId, Subject, TopicPattern, UserName, Verdict,
@@ -25,7 +26,8 @@ enum AclAction {
     /// Add a rule
     #[command(after_help = "\
 What no rule allows is denied. A user's own rules come before those of its role, and among the rules of one, a denial \
-before any number of permissions. In the topic, + and # are wildcards, %u is the user's name and %c the client id.
+before any number of permissions: their order means nothing. In the topic, + and # are wildcards, %u is the user's \
+name, %g each class of the user, and %c the client id.
 
   securemq acl add --role Student --topic 'students/%u/#' --publish --subscribe
   securemq acl add --user sam --topic 'school/exams/#' --subscribe --deny")]
@@ -62,7 +64,8 @@ before any number of permissions. In the topic, + and # are wildcards, %u is the
     },
     /// Say whether something may be done, and which rule decides it
     #[command(after_help = "\
-Ends with 0 if it is allowed and with 4 if it is denied. It asks the same function that the broker asks.
+Ends with 0 if it is allowed and with 4 if it is denied. It asks the same function that the broker asks. Where \
+publishing is allowed, it also says what an acknowledgement promises, and which option decides that.
 
   securemq acl check --user sam --topic students/sam/lamp --action publish
   securemq acl check --user sam --client lamp-7 --topic 'school/#' --action subscribe")]
@@ -189,15 +192,17 @@ fn check(context: &Context, directory: &Directory, subject: &Subject, question: 
     let principal = principal(directory, subject)?;
     let rights = directory.policy().rights(&principal, &question.client);
     let Answer { verdict, partly } = answer(&rights, question)?;
-    let rule = match verdict {
-        Verdict::Allowed(id) | Verdict::Denied(id) => directory.rules.iter().find(|rule| rule.id == id),
-        Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => None,
-    };
+    let rule = verdict.rule().and_then(|id| directory.rules.iter().find(|rule| rule.id == id));
     let because = match (verdict, rule) {
         (Verdict::Allowed(_) | Verdict::Denied(_), Some(rule)) => rule_in_words(rule),
         (Verdict::NoSuchUser, _) => Reason::UserDisabled.to_string(),
         (verdict, _) => verdict.reason().to_string(),
     };
+    let promise = match question.action {
+        Deed::Publish if verdict.is_allowed() => TopicName::try_from(question.topic.as_str()).ok(),
+        Deed::Publish | Deed::Subscribe => None,
+    };
+    let promise = promise.map(|topic| ShownPromise::of(&context.config, &topic));
     match context.output.format() {
         Format::Text => {
             let verdict = if verdict.is_allowed() { "allowed" } else { "denied" };
@@ -205,12 +210,16 @@ fn check(context: &Context, directory: &Directory, subject: &Subject, question: 
             if partly {
                 context.output.line("but a denial speaks of some of its topics: their messages are not delivered")?;
             }
+            for line in promise.iter().flat_map(ShownPromise::lines) {
+                context.output.line(line)?;
+            }
         }
         Format::Json => context.output.json(&ShownVerdict {
             allowed: verdict.is_allowed(),
             partly_denied: partly,
             reason: because,
             rule: rule.map(ShownRule::of),
+            durability: promise,
         })?,
     }
     if verdict.is_allowed() {
@@ -220,10 +229,11 @@ fn check(context: &Context, directory: &Directory, subject: &Subject, question: 
         Deed::Publish => "publish to",
         Deed::Subscribe => "subscribe to",
     };
-    Err(CliError::denied(
-        format_args!("{subject} may not {deed} {:?}", question.topic),
-        "`securemq acl add` adds a rule that allows it, `securemq acl list` shows those that there are",
-    ))
+    let remedy = match verdict {
+        Verdict::Paused(_) => "`securemq class list` shows which class is paused, `securemq class resume` ends it",
+        _ => "`securemq acl add` adds a rule that allows it, `securemq acl list` shows those that there are",
+    };
+    Err(CliError::denied(format_args!("{subject} may not {deed} {:?}", question.topic), remedy))
 }
 
 fn principal(directory: &Directory, subject: &Subject) -> Result<Principal, CliError> {
@@ -310,6 +320,8 @@ struct ShownVerdict {
     partly_denied: bool,
     reason: String,
     rule: Option<ShownRule>,
+    /// What an acknowledgement promises there.
+    durability: Option<ShownPromise>,
 }
 
 fn client_id(text: &str) -> Result<ClientId, String> {

@@ -1,12 +1,16 @@
 //! The tree of commands.
 
 use super::acl::AclCommand;
+use super::apikey::ApiKeyCommand;
+use super::backup::BackupCommand;
 use super::bench::BenchCommand;
 use super::cert::CertCommand;
+use super::class::ClassCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
 use super::logs::LogsCommand;
 use super::publish::PublishCommand;
+use super::restore::RestoreCommand;
 use super::serve::ServeCommand;
 use super::subscribe::SubscribeCommand;
 use super::user::UserCommand;
@@ -36,12 +40,21 @@ pub enum Command {
     Web(WebCommand),
     /// Add, change, list and remove users
     User(UserCommand),
+    /// Add, change, list and remove classes: teachers, students and their topics
+    Class(ClassCommand),
     /// Add, list, remove and try out the rules of access
     Acl(AclCommand),
+    /// Add, list and remove keys for programs that use the API
+    #[command(name = "apikey")]
+    ApiKey(ApiKeyCommand),
     /// Show what happened: logins, subscriptions, messages, administration
     Logs(LogsCommand),
     /// Make and list certificates: the authority's, the broker's and those of clients
     Cert(CertCommand),
+    /// Write everything to one sealed file, or check such a file
+    Backup(BackupCommand),
+    /// Put a backup in the place of the data
+    Restore(RestoreCommand),
     /// Publish messages
     #[command(name = "pub", alias = "publish")]
     Publish(PublishCommand),
@@ -59,9 +72,15 @@ impl Command {
     pub fn listen(&self) -> &[ListenUrl] {
         match self {
             Self::Serve(command) => command.listen(),
-            Self::Web(_) | Self::User(_) | Self::Acl(_) | Self::Logs(_) | Self::Cert(_) => &[],
+            Self::Web(_)
+            | Self::User(_)
+            | Self::Class(_)
+            | Self::ApiKey(_)
+            | Self::Acl(_)
+            | Self::Logs(_)
+            | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
-            Self::Publish(_) | Self::Subscribe(_) | Self::Bench(_) => &[],
+            Self::Publish(_) | Self::Subscribe(_) | Self::Backup(_) | Self::Restore(_) | Self::Bench(_) => &[],
         }
     }
 }

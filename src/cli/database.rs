@@ -2,8 +2,9 @@
 
 use super::context::Context;
 use super::error::CliError;
+use super::passphrase::{SECRET_LIMIT, read_secret, secret_text};
 use crate::config::KeySettings;
-use crate::store::{Database, MasterKey, PrivateFile, Salt, StoreError, create_private_folder};
+use crate::store::{Database, MasterKey, Salt, StoreError, create_private_folder};
 use secrecy::SecretString;
 use std::fs::File;
 use std::io::Read;
@@ -15,9 +16,6 @@ const KEY_VARIABLE: &str = "SECUREMQ_MASTER_KEY";
 
 /// The systemd credential that may hold it.
 const KEY_CREDENTIAL: &str = "securemq-master-key";
-
-/// The longest passphrase or key that is read, in bytes.
-const SECRET_LIMIT: u64 = 4096;
 
 /// A database and what had to be made for it.
 pub struct Opened {
@@ -33,15 +31,24 @@ pub struct Opened {
 pub async fn open(context: &Context) -> Result<Opened, CliError> {
     let folder = context.data_dir();
     if Database::exists_in(folder) {
-        let salt = Database::passphrase_salt(folder).await?;
-        let key = existing_key(&context.config.key, folder, salt)?;
-        let database = Database::open(folder, &key).await?;
+        let database = Database::open(folder, &master_key(context).await?).await?;
         return Ok(Opened { database, is_new: false, new_key: None });
     }
     create_private_folder(folder)?;
     let (key, new_key) = key_for_new(&context.config.key, folder)?;
     let database = Database::create(folder, &key).await?;
     Ok(Opened { database, is_new: true, new_key })
+}
+
+/// The master key of the database that exists.
+pub async fn master_key(context: &Context) -> Result<MasterKey, CliError> {
+    let folder = context.data_dir();
+    let salt = match (Database::passphrase_salt(folder).await, &context.config.key) {
+        (salt, KeySettings::PassphraseFile(_)) => salt?,
+        // A damaged database may have none to tell, and a key that is no passphrase needs none.
+        (salt, KeySettings::Made | KeySettings::File(_)) => salt.unwrap_or_default(),
+    };
+    existing_key(&context.config.key, folder, salt)
 }
 
 /// The key that the environment or systemd hands over, before anything that is configured.
@@ -59,7 +66,8 @@ fn handed_over() -> Result<Option<MasterKey>, CliError> {
     Ok(None)
 }
 
-fn existing_key(settings: &KeySettings, folder: &Path, salt: Option<Salt>) -> Result<MasterKey, CliError> {
+/// The configured key, for a database with this salt.
+pub fn existing_key(settings: &KeySettings, folder: &Path, salt: Option<Salt>) -> Result<MasterKey, CliError> {
     if let Some(key) = handed_over()? {
         return Ok(key);
     }
@@ -78,8 +86,8 @@ fn existing_key(settings: &KeySettings, folder: &Path, salt: Option<Salt>) -> Re
     })
 }
 
-/// The key of a database that is about to be made, and the file it was put into if it is new, too.
-fn key_for_new(settings: &KeySettings, folder: &Path) -> Result<(MasterKey, Option<PathBuf>), CliError> {
+/// The key of a database that is about to be made or restored, and the file it was put into if it is new, too.
+pub fn key_for_new(settings: &KeySettings, folder: &Path) -> Result<(MasterKey, Option<PathBuf>), CliError> {
     if let Some(key) = handed_over()? {
         return Ok((key, None));
     }
@@ -104,10 +112,6 @@ fn key_file(folder: &Path) -> PathBuf {
     folder.join("master.key")
 }
 
-fn read_secret(path: &Path) -> Result<SecretString, CliError> {
-    secret_text(path, &PrivateFile::read(path, SECRET_LIMIT)?)
-}
-
 /// systemd keeps its folder of credentials for the service alone. The file may belong to root there and be opened to
 /// this user by an access list, which reads as mode 0440: the rules of [`PrivateFile`] are not for it.
 fn read_credential(path: &Path) -> Result<SecretString, CliError> {
@@ -119,11 +123,4 @@ fn read_credential(path: &Path) -> Result<SecretString, CliError> {
         )
     })?;
     secret_text(path, &bytes)
-}
-
-fn secret_text(path: &Path, bytes: &[u8]) -> Result<SecretString, CliError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| {
-        CliError::failed(format_args!("{} is not UTF-8 text", path.display()), "write the secret as plain text")
-    })?;
-    Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
 }

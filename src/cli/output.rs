@@ -3,6 +3,7 @@
 //! Text that came from clients cannot forge lines or move the cursor: control characters are shown, never sent.
 
 use super::error::CliError;
+use crate::audit::is_hidden;
 use comfy_table::{ContentLineStyle, Row, Table, TableStyle};
 use serde::Serialize;
 use std::fmt::{self, Write as _};
@@ -152,7 +153,7 @@ impl fmt::Display for Visible<'_> {
             '\n' => f.write_str("\\n"),
             '\r' => f.write_str("\\r"),
             '\t' => f.write_str("\\t"),
-            _ if is_invisible(c) => write!(f, "\\u{{{:x}}}", u32::from(c)),
+            _ if is_hidden(c) => write!(f, "\\u{{{:x}}}", u32::from(c)),
             _ => f.write_char(c),
         })
     }
@@ -163,21 +164,11 @@ struct AsciiJson<'a>(&'a str);
 
 impl fmt::Display for AsciiJson<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match is_invisible(c) {
+        self.0.chars().try_for_each(|c| match is_hidden(c) {
             true => c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}")),
             false => f.write_char(c),
         })
     }
-}
-
-/// Control characters (C0, DEL, C1), line separators, bidirectional controls, the byte order mark, tag characters, and
-/// code points that are no characters.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-            | '\u{fdd0}'..='\u{fdef}' | '\u{e0000}'..='\u{e007f}')
-        || u32::from(c) & 0xfffe == 0xfffe
 }
 
 #[cfg(test)]

@@ -93,7 +93,8 @@ impl PublishCommand {
                 response_topic: self.response_topic.as_ref().map(|topic| topic.text().clone()),
                 user_properties: self.property.clone(),
                 ..PublishProperties::default()
-            },
+            }
+            .into(),
             payload: Bytes::new(),
         }
     }

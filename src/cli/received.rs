@@ -97,8 +97,15 @@ mod tests {
     fn shown(payload: &'static [u8], properties: PublishProperties) -> String {
         let topic = Text::try_from("a/b").unwrap();
         let payload = Bytes::from_static(payload);
-        let message =
-            Publish { dup: false, qos: QoS::AtLeastOnce, retain: true, topic, packet_id: None, properties, payload };
+        let message = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic,
+            packet_id: None,
+            properties: properties.into(),
+            payload,
+        };
         serde_json::to_string(&Received::at(UnixMillis::from_millis(0), &message)).unwrap()
     }
 

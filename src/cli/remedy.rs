@@ -20,6 +20,12 @@ impl From<StoreError> for CliError {
                 Self::not_found(message, remedy)
             }
             StoreError::RuleUnknown(_) => Self::not_found(&error, "`securemq acl list` shows all rules"),
+            StoreError::ClassUnknown(_) => Self::not_found(&error, "`securemq class list` shows all classes"),
+            StoreError::NotInClass { .. } => Self::not_found(&error, "`securemq class show` lists its members"),
+            StoreError::ApiKeyUnknown(_) => Self::not_found(&error, "`securemq apikey list` shows all keys"),
+            StoreError::ClassExists(_) => {
+                Self::failed(&error, "choose another name, or change this class with assign and unassign")
+            }
             StoreError::UserExists(_) => {
                 Self::failed(&error, "choose another name, or change this user with passwd, role, disable or enable")
             }

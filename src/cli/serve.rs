@@ -2,18 +2,19 @@
 
 use super::console::Console;
 use super::context::Context;
+use super::damage::{OnDamage, mend, record_damage, salvage};
 use super::database::{Opened, open};
 use super::error::CliError;
-use super::output::start_tracing;
+use super::output::{Output, start_tracing};
 use super::signals::Signals;
 use crate::auth::{Made, PasswordCost, Prepared, TlsFolder, generate_password, hash_password, prepare};
 use crate::broker::{RoleName, UserName};
 use crate::config::{ListenUrl, WebSettings};
-use crate::server::Broker;
-use crate::store::{Database, StoredUser, UnixMillis};
+use crate::server::{Broker, ServerError};
+use crate::store::{Database, StoreError, StoredUser, UnixMillis};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Run the broker
 #[derive(Debug, Args)]
@@ -31,6 +32,9 @@ pub struct ServeCommand {
     /// Open the web pages on this port of this machine, too; 0 is any free one
     #[arg(long, value_name = "PORT")]
     web_port: Option<u16>,
+    /// Refuse a damaged database instead of salvaging what verifies
+    #[arg(long)]
+    strict: bool,
 }
 
 /// The first account of a new database, whose password was made for it.
@@ -63,21 +67,32 @@ impl ServeCommand {
             output.warning(warning);
         }
         // Whatever is made is said at once, because what follows may fail, and the next start only finds it.
-        let opened = open(context).await?;
+        let on_damage = if self.strict { OnDamage::Refuse } else { OnDamage::Salvage };
+        let notices = mend(context, on_damage).await?;
+        let mut opened = open(context).await?;
+        record_damage(&opened.database, notices).await?;
         say_which_database_was_made(context, &opened)?;
         let tls = TlsFolder::of(context.data_dir());
         let prepared = prepare(&tls, SystemTime::now())?;
         say_which_certificates_were_made(context, &prepared, &tls)?;
-        let admin = first_admin(&opened.database).await?;
-        if let Some(FirstAdmin { name, password }) = &admin {
-            let password = password.expose_secret();
-            output.line(format_args!("made the user {name} with the password {password} - shown only this once"))?;
-        }
+        let admin = first_admin(&opened.database, output).await?;
 
         // Before it starts, so that none ends it half made.
         let signals = Signals::listen()?;
-        let broker = Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await?;
-        output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
+        let started = Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await;
+        let broker = match started {
+            Err(ServerError::Store(error @ StoreError::Damaged(_))) if on_damage == OnDamage::Salvage => {
+                opened.database.close().await?;
+                let notices = salvage(context, &error).await?;
+                opened = open(context).await?;
+                record_damage(&opened.database, notices).await?;
+                Broker::start(&context.config, opened.database.clone(), &tls, VERSION).await?
+            }
+            started => started?,
+        };
+        if context.config.tls.server_certificate.is_none() {
+            output.line(format_args!("CA fingerprint (SHA-256): {}", prepared.ca_fingerprint))?;
+        }
         for listener in broker.listeners() {
             output.line(format_args!("listening on {}", listener.url))?;
         }
@@ -98,7 +113,7 @@ impl ServeCommand {
         if let Some(admin) = &admin {
             say_how_to_begin(context, &broker, admin, &tls)?;
         }
-        serve_until_signalled(context, &broker, &console, signals).await?;
+        serve_until_signalled(context, &broker, &console, &tls, signals).await?;
         output.line("stopping: clients are told, everything is committed")?;
         console.close().await;
         broker.stop().await;
@@ -109,7 +124,10 @@ impl ServeCommand {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The account `admin` with a password of its own, if there is no account yet.
-async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError> {
+///
+/// The password is said before the account is stored: if the power goes in between, the next start makes another one.
+/// The other way round there would be an account whose password nobody has seen.
+async fn first_admin(database: &Database, output: &Output) -> Result<Option<FirstAdmin>, CliError> {
     if !database.users().await?.is_empty() {
         return Ok(None);
     }
@@ -128,6 +146,8 @@ async fn first_admin(database: &Database) -> Result<Option<FirstAdmin>, CliError
         created: now,
         changed: now,
     };
+    let shown = password.expose_secret();
+    output.line(format_args!("made the user {name} with the password {shown} - shown only this once"))?;
     database.add_user(&user).await?;
     Ok(Some(FirstAdmin { name, password }))
 }
@@ -191,18 +211,35 @@ fn this_program() -> String {
     std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "securemq".to_owned())
 }
 
-/// Waits for the signal to stop; on SIGHUP the certificates are read again.
+/// Waits for the signal to stop. On SIGHUP the certificates are read again, and once a day our own is renewed if it ends
+/// soon: a broker may run for longer than its certificate.
 async fn serve_until_signalled(
     context: &Context,
     broker: &Broker,
     console: &Console,
+    tls: &TlsFolder,
     mut signals: Signals,
 ) -> Result<(), CliError> {
-    while signals.next().await.is_reload() {
+    let mut days = tokio::time::interval(DAY);
+    days.tick().await;
+    loop {
+        tokio::select! {
+            told = signals.next() => if !told.is_reload() { return Ok(()) },
+            _ = days.tick() => match prepare(tls, SystemTime::now()) {
+                Ok(prepared) if prepared.server == Made::Found => continue,
+                Ok(prepared) => say_which_certificates_were_made(context, &prepared, tls)?,
+                Err(error) => {
+                    context.output.warning(format_args!("the server certificate cannot be looked after: {error}"));
+                    continue;
+                }
+            },
+        }
         match broker.reload_certificates().and_then(|()| console.reload_certificates()) {
             Ok(()) => context.output.line("the certificate files were read again")?,
             Err(error) => context.output.warning(format_args!("certificates stay as they were: {error}")),
         }
     }
-    Ok(())
 }
+
+/// How often the certificate is looked after; it is renewed thirty of these before it ends.
+const DAY: Duration = Duration::from_secs(24 * 3600);

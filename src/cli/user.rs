@@ -4,6 +4,7 @@ use super::administration::{existing_database, record};
 use super::context::Context;
 use super::database::open;
 use super::error::CliError;
+use super::input::secret_line;
 use super::output::Format;
 use crate::admin::rule_in_words;
 use crate::audit::time;
@@ -13,7 +14,7 @@ use crate::store::{Access, Database, StoreError, StoredUser, UnixMillis};
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 
 /// Add, change, list and remove users
 #[derive(Debug, Args)]
@@ -82,6 +83,12 @@ others on the machine could read it there.
         #[arg(value_parser = UserName::new)]
         name: UserName,
     },
+    /// Take away the second factor of a user who has lost it
+    ResetTotp {
+        /// Its name
+        #[arg(value_parser = UserName::new)]
+        name: UserName,
+    },
     /// Remove a user and its rules; its connections end
     Remove {
         /// Its name
@@ -137,6 +144,14 @@ impl UserCommand {
                 database.set_enabled(&name, Access::Enabled, now).await?;
                 record(&database, "user enable", name.to_string()).await?;
                 done(context, &name, format!("user {name} is enabled"))
+            }
+            UserAction::ResetTotp { name } => {
+                if !database.remove_second_factor(&name).await? {
+                    let remedy = "nothing has to be done: it logs in with its password alone";
+                    return Err(CliError::not_found(format_args!("user {name} has no second factor"), remedy));
+                }
+                record(&database, "totp remove", name.to_string()).await?;
+                done(context, &name, format!("user {name} logs in without a second factor"))
             }
             UserAction::Remove { name } => {
                 database.remove_user(&name).await?;
@@ -306,17 +321,12 @@ impl NewPassword {
 
 /// The first line of standard input.
 fn read_password() -> Result<SecretString, CliError> {
-    let mut bytes = zeroize::Zeroizing::new(Vec::new());
-    std::io::stdin().take(LONGEST).read_to_end(&mut bytes).map_err(|error| {
+    secret_line().map_err(|error| {
         CliError::failed(
-            format_args!("cannot read standard input: {error}"),
-            "pipe the password in, or leave out --password-stdin",
+            format_args!("cannot read the password from standard input: {error}"),
+            "pass it as text on the first line of input, or leave out --password-stdin",
         )
-    })?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| {
-        CliError::usage("the password is not UTF-8 text", "pass the password as text on the first line of input")
-    })?;
-    Ok(text.lines().next().unwrap_or_default().into())
+    })
 }
 
 /// Asks twice on the terminal, without showing what is typed.
@@ -338,5 +348,3 @@ fn ask_for_password() -> Result<SecretString, CliError> {
 
 /// Passwords that people think of and that are shorter than this are found by trying.
 const SHORT: usize = 8;
-/// The longest password that is read, in bytes.
-const LONGEST: u64 = 4096;

@@ -1,14 +1,16 @@
 //! Every option with its range, and the checks that need several of them.
 
 use super::listener::{Authentication, CertificateFiles, ListenUrl, Listener};
-use super::problem::{ConfigProblem, ProblemKind};
-use super::reader::Reader;
+use super::problem::{ConfigProblem, ProblemKind, Wanted};
+use super::reader::{Reader, TableList};
 use super::settings::{
-    AuthSettings, CertificateUser, Config, Durability, KeySettings, LimitSettings, LogSettings, StoreSettings,
-    TlsSettings, TlsVersion, WebSettings,
+    AuthSettings, CertificateUser, Config, KeySettings, LimitSettings, LogSettings, StoreSettings, TlsSettings,
+    TlsVersion, WebSettings,
 };
 use super::source::Setting;
 use super::tree::Table;
+use crate::broker::{Durabilities, Durability, QueueFull, TopicSettings};
+use crate::protocol::TopicFilter;
 use std::net::SocketAddr;
 
 /// The configuration that was written, every option with its source, and everything that is wrong.
@@ -25,6 +27,7 @@ pub(super) fn check(written: Table) -> (Config, Vec<Setting>, Vec<ConfigProblem>
         log: log(&mut reader),
         key: key(&mut reader),
         store: store(&mut reader),
+        topics: topics(&mut reader),
         web: web(&mut reader),
     };
     let (settings, problems) = reader.finish();
@@ -33,7 +36,7 @@ pub(super) fn check(written: Table) -> (Config, Vec<Setting>, Vec<ConfigProblem>
 
 fn listeners(reader: &mut Reader, defaults: Vec<Listener>) -> Vec<Listener> {
     let mut taken = Vec::new();
-    let listeners = reader.tables("listeners", "url", |reader| listener(reader, &mut taken));
+    let listeners = reader.tables("listeners", "url", &LISTENERS, |reader| listener(reader, &mut taken));
     listeners.unwrap_or_else(|| {
         for (index, listener) in defaults.iter().enumerate() {
             let mut show = |name: &str, value: &str| {
@@ -43,6 +46,7 @@ fn listeners(reader: &mut Reader, defaults: Vec<Listener>) -> Vec<Listener> {
             show("authentication", listener.authentication.name());
             show("certificate", "");
             show("private_key", "");
+            show("durability", "");
         }
         defaults
     })
@@ -56,7 +60,8 @@ fn listener(reader: &mut Reader, taken: &mut Vec<SocketAddr>) -> Option<Listener
     let authentication =
         reader.choice("authentication", Authentication::name, &Authentication::ALL, usual.authentication);
     let certificate = certificate_files(reader, "certificate", "private_key");
-    let listener = Listener { url: url?, authentication, certificate };
+    let durability = reader.optional_choice("durability", Durability::name, &Durability::ALL);
+    let listener = Listener { url: url?, authentication, certificate, durability };
     if !listener.url.transport.is_secure() {
         note_needless_certificates(reader, &listener);
     }
@@ -165,6 +170,12 @@ fn limits(reader: &mut Reader) -> LimitSettings {
         max_sessions: reader.number("limits.max_sessions", 1..=100_000_000, default.max_sessions),
         max_queued_messages: reader.number("limits.max_queued_messages", 0..=100_000_000, default.max_queued_messages),
         max_queued_bytes: reader.number("limits.max_queued_bytes", 0..=TIB, default.max_queued_bytes),
+        max_all_queued_messages: reader.number(
+            "limits.max_all_queued_messages",
+            0..=1_000_000_000,
+            default.max_all_queued_messages,
+        ),
+        max_all_queued_bytes: reader.number("limits.max_all_queued_bytes", 0..=TIB, default.max_all_queued_bytes),
         max_subscriptions: reader.number("limits.max_subscriptions", 1..=10_000_000, default.max_subscriptions),
         max_retained_messages: reader.number(
             "limits.max_retained_messages",
@@ -210,6 +221,25 @@ fn store(reader: &mut Reader) -> StoreSettings {
     }
 }
 
+fn topics(reader: &mut Reader) -> Vec<TopicSettings> {
+    let topics = reader.tables("topics", "filter", &TOPICS, topic).unwrap_or_default();
+    if topics.len() > Durabilities::MAX_TOPICS {
+        let first_too_many = format!("topics[{}].filter", Durabilities::MAX_TOPICS);
+        reader.note_at(&first_too_many, ProblemKind::TooMany(Durabilities::MAX_TOPICS));
+    }
+    topics
+}
+
+fn topic(reader: &mut Reader) -> Option<TopicSettings> {
+    let every = TopicFilter::try_from("#").ok()?;
+    let filter = reader.text("filter", every, |text| {
+        TopicFilter::try_from(text).map_err(|problem| ProblemKind::Filter { found: text.to_owned(), problem })
+    });
+    let durability = reader.optional_choice("durability", Durability::name, &Durability::ALL);
+    let queue_full = reader.choice("queue_full", QueueFull::name, &QueueFull::ALL, QueueFull::default());
+    Some(TopicSettings { filter: filter?, durability, queue_full })
+}
+
 fn web(reader: &mut Reader) -> WebSettings {
     let default = WebSettings::default();
     WebSettings {
@@ -217,8 +247,12 @@ fn web(reader: &mut Reader) -> WebSettings {
         listen: reader.address("web.listen", default.listen),
         port: reader.number("web.port", 0..=u16::MAX, default.port),
         plain: reader.flag("web.plain", default.plain),
+        accent: reader.optional_colour("web.accent"),
+        logo: reader.optional_path("web.logo"),
     }
 }
 
+const LISTENERS: TableList = TableList { list: Wanted::Listeners, item: Wanted::Listener };
+const TOPICS: TableList = TableList { list: Wanted::Topics, item: Wanted::Topic };
 const MIB_U32: u32 = 1024 * 1024;
 const TIB: u64 = 1024 * 1024 * 1024 * 1024;

@@ -1,5 +1,6 @@
 //! Where clients may connect, and how they prove who they are there.
 
+use crate::broker::Durability;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ pub struct Listener {
     pub authentication: Authentication,
     /// A server certificate for this listener alone; without one it shows that of [`super::TlsSettings`].
     pub certificate: Option<CertificateFiles>,
+    /// What is promised to its clients, unless the topic says otherwise; `None` is what holds in general.
+    pub durability: Option<Durability>,
 }
 
 impl Listener {
@@ -21,7 +24,7 @@ impl Listener {
     pub fn new(url: ListenUrl) -> Self {
         let authentication =
             if url.transport.is_secure() { Authentication::PasswordOrCertificate } else { Authentication::Password };
-        Self { url, authentication, certificate: None }
+        Self { url, authentication, certificate: None, durability: None }
     }
 }
 

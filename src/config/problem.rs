@@ -3,6 +3,7 @@
 use super::listener::{Authentication, InvalidListenUrl, ListenUrl};
 use super::source::{Source, variable_name};
 use crate::broker::InvalidName;
+use crate::protocol::InvalidTopic;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -119,6 +120,18 @@ pub enum ProblemKind {
     /// A certificate without its key, or the other way round.
     #[error("goes together with {0}; set both or none")]
     AloneInPair(String),
+    /// The value is no topic filter.
+    #[error("{found:?} is no topic filter: it {problem}; write it as \"telemetry/#\"")]
+    Filter {
+        /// The value as it was written.
+        found: String,
+        /// What is wrong with it.
+        #[source]
+        problem: InvalidTopic,
+    },
+    /// A list that is too long.
+    #[error("has more than {0} entries; use filters that match more")]
+    TooMany(usize),
     /// Two options that exclude each other.
     #[error("excludes {0}; set one of them")]
     Excludes(String),
@@ -144,6 +157,8 @@ pub enum Wanted {
     Path,
     /// An IP address.
     Address,
+    /// A colour, `#0b5cc4`, or nothing.
+    Colour,
     /// One of these words.
     OneOf(Vec<&'static str>),
     /// A table: the name is that of a group, not of an option.
@@ -152,6 +167,10 @@ pub enum Wanted {
     Listeners,
     /// A URL or a table with one.
     Listener,
+    /// At least one topic filter.
+    Topics,
+    /// A filter or a table with one.
+    Topic,
 }
 
 impl fmt::Display for Wanted {
@@ -161,6 +180,7 @@ impl fmt::Display for Wanted {
             Self::Flag => f.write_str("true or false"),
             Self::Text => f.write_str("a string in quotes"),
             Self::Path => f.write_str("the path of a file or folder"),
+            Self::Colour => f.write_str("a colour, as \"#0b5cc4\", or \"\" for the usual one"),
             Self::Address => f.write_str("an IP address, as \"127.0.0.1\" or \"0.0.0.0\""),
             Self::OneOf(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
@@ -168,6 +188,8 @@ impl fmt::Display for Wanted {
             }
             Self::Group => f.write_str("a group of options, which go below it"),
             Self::Listeners => f.write_str("a list of listeners, as [\"mqtts://0.0.0.0:8883\"]"),
+            Self::Topics => f.write_str("a list of topics, as [[topics]] with filter and durability"),
+            Self::Topic => f.write_str("a table with filter, and durability or queue_full"),
             Self::Listener => f.write_str("a listener: a URL, or a table with url and authentication"),
         }
     }

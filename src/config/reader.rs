@@ -1,5 +1,6 @@
 //! Draws one option after the other out of what was written, and notes what is wrong instead of stopping.
 
+use super::colour::Colour;
 use super::file::parse_value;
 use super::nearest::nearest;
 use super::problem::{ConfigProblem, ProblemKind, Wanted};
@@ -24,6 +25,14 @@ pub(super) struct Reader {
     options: Vec<String>,
     settings: Vec<Setting>,
     problems: Vec<ConfigProblem>,
+}
+
+/// What a list of tables has to be, in words.
+pub(super) struct TableList {
+    /// The whole.
+    pub(super) list: Wanted,
+    /// One of them.
+    pub(super) item: Wanted,
 }
 
 impl Reader {
@@ -93,6 +102,19 @@ impl Reader {
         self.draw(key, default, |&value| name(value).into(), parse)
     }
 
+    /// One value out of a list, by its name, or an empty string for none.
+    pub(super) fn optional_choice<T: Copy>(&mut self, key: &str, name: fn(T) -> &'static str, all: &[T]) -> Option<T> {
+        let names = || all.iter().map(|&value| name(value)).chain([""]).collect();
+        let parse = |entry: &Entry| match text_of(entry).unwrap_or("?") {
+            "" => Ok(None),
+            word => {
+                let found = all.iter().find(|&&value| name(value) == word);
+                found.map(|&value| Some(value)).ok_or_else(|| not(entry, Wanted::OneOf(names())))
+            }
+        };
+        self.draw(key, None, |value| value.map_or("", name).into(), parse)
+    }
+
     /// A path that must be there; a relative one in a file begins at the file.
     pub(super) fn path(&mut self, key: &str, default: &Path) -> PathBuf {
         self.draw(
@@ -124,6 +146,15 @@ impl Reader {
         })
     }
 
+    /// A colour, or an empty string for none.
+    pub(super) fn optional_colour(&mut self, key: &str) -> Option<Colour> {
+        let show = |colour: &Option<Colour>| colour.map_or(String::new(), |colour| colour.to_string()).into();
+        self.draw(key, None, show, |entry| match text_of(entry)? {
+            "" => Ok(None),
+            text => Colour::parse(text).map(Some).ok_or_else(|| not(entry, Wanted::Colour)),
+        })
+    }
+
     /// An IP address of this machine.
     pub(super) fn address(&mut self, key: &str, default: IpAddr) -> IpAddr {
         let show = |address: &IpAddr| address.to_string().into();
@@ -148,19 +179,20 @@ impl Reader {
         &mut self,
         key: &str,
         main: &str,
+        wanted: &TableList,
         mut read: impl FnMut(&mut Self) -> Option<T>,
     ) -> Option<Vec<T>> {
         self.options.push(key.to_owned());
         let entry = self.take(key)?;
         let Some(items) = items_of(&entry).filter(|items| !items.is_empty()) else {
-            self.note(&entry.source, key, not(&entry, Wanted::Listeners));
+            self.note(&entry.source, key, not(&entry, wanted.list.clone()));
             return None;
         };
         let mut values = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             let name = format!("{key}[{index}]");
             let Some(table) = table_of(&item, main) else {
-                self.note(&item.source, &name, not(&item, Wanted::Listener));
+                self.note(&item.source, &name, not(&item, wanted.item.clone()));
                 continue;
             };
             let mut reader = Self::within(format!("{}{name}.", self.prefix), table);

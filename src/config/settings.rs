@@ -1,7 +1,8 @@
 //! What the operator wants, as plain checked values. The defaults live here, the ranges in `check.rs`.
 
+use super::colour::Colour;
 use super::listener::{CertificateFiles, ListenUrl, Listener};
-use crate::broker::RoleName;
+use crate::broker::{Durabilities, Durability, RoleName, TopicSettings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub struct Config {
     pub key: KeySettings,
     /// The database.
     pub store: StoreSettings,
+    /// What holds for some topics alone, the first that matches. Default: nothing.
+    pub topics: Vec<TopicSettings>,
     /// The web pages.
     pub web: WebSettings,
 }
@@ -44,12 +47,19 @@ impl Default for Config {
             log: LogSettings::default(),
             key: KeySettings::default(),
             store: StoreSettings::default(),
+            topics: Vec::new(),
             web: WebSettings::default(),
         }
     }
 }
 
 impl Config {
+    /// What acknowledgements promise, and what happens when a queue is full, by listener and topic.
+    pub fn durabilities(&self) -> Durabilities {
+        let of_listeners = self.listeners.iter().filter_map(|listener| listener.durability);
+        Durabilities::new(self.store.durability, of_listeners, self.topics.clone())
+    }
+
     /// What is allowed but weakens the broker; said at every start.
     pub fn warnings(&self) -> Vec<Warning> {
         let urls = self.listeners.iter().map(|listener| &listener.url);
@@ -206,6 +216,11 @@ pub struct LimitSettings {
     /// Bytes of the messages queued for one session, 0 to 1 TiB: on disk for sessions that outlive their connection; of
     /// others at most 16 MiB in memory. Default 1 GiB.
     pub max_queued_bytes: u64,
+    /// Messages queued for all sessions together, 0 to 1,000,000,000. Each worker has its share, so sessions that happen to
+    /// be of one worker reach it earlier. Default 20,000,000.
+    pub max_all_queued_messages: usize,
+    /// Bytes of these, 0 to 1 TiB, shared out as their number is. Default 16 GiB.
+    pub max_all_queued_bytes: u64,
     /// Subscriptions of one session, 1 to 10,000,000. Default 100,000.
     pub max_subscriptions: usize,
     /// Retained messages of the whole broker, 0 to 100,000,000. Default 1,000,000.
@@ -234,6 +249,8 @@ impl Default for LimitSettings {
             max_sessions: 1_000_000,
             max_queued_messages: 1_000_000,
             max_queued_bytes: 1024 * 1024 * 1024,
+            max_all_queued_messages: 20_000_000,
+            max_all_queued_bytes: 16 * 1024 * 1024 * 1024,
             max_subscriptions: 100_000,
             max_retained_messages: 1_000_000,
             max_retained_bytes: 256 * 1024 * 1024,
@@ -295,11 +312,22 @@ pub struct WebSettings {
     pub port: u16,
     /// Whether they are served without TLS beyond this machine, too. Default false.
     pub plain: bool,
+    /// The colour of buttons and links; each theme makes it as light or dark as can be read there. Default none: ours.
+    pub accent: Option<Colour>,
+    /// An image in place of our logo: PNG, JPEG or WebP of at most 32 KiB. Default none.
+    pub logo: Option<PathBuf>,
 }
 
 impl Default for WebSettings {
     fn default() -> Self {
-        Self { is_enabled: false, listen: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 5000, plain: false }
+        Self {
+            is_enabled: false,
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 5000,
+            plain: false,
+            accent: None,
+            logo: None,
+        }
     }
 }
 
@@ -317,29 +345,6 @@ impl WebSettings {
     /// What is said if it is.
     pub fn warning(&self) -> Warning {
         Warning::PlaintextPages(SocketAddr::new(self.listen, self.port))
-    }
-}
-
-/// What an acknowledgement promises about what it acknowledges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// `commit`: it is on the disk and survives a power cut.
-    #[default]
-    Commit,
-    /// `os`: it is with the operating system and survives the end of the process, not a power cut.
-    Os,
-}
-
-impl Durability {
-    /// Every class.
-    pub const ALL: [Self; 2] = [Self::Commit, Self::Os];
-
-    /// Its name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Commit => "commit",
-            Self::Os => "os",
-        }
     }
 }
 

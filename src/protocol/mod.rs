@@ -22,6 +22,7 @@ mod packet_type;
 mod property;
 mod reason;
 mod error;
+mod rare;
 mod foreign;
 mod wire;
 mod packets;
@@ -44,6 +45,7 @@ pub use packets::{
 };
 pub use property::{Property, SubscriptionId, UserProperties};
 pub use qos::QoS;
+pub use rare::{Absent, Rare};
 pub use reason::ReasonCode;
 pub use text::{InvalidText, Text};
 pub use topic::{InvalidTopic, ShareName, SharedFilter, TopicFilter, TopicName};

@@ -171,7 +171,7 @@ fn publish(version: ProtocolVersion) -> BoxedStrategy<Packet> {
                 retain,
                 topic,
                 packet_id: Some(packet_id).filter(|_| is_acknowledged),
-                properties,
+                properties: properties.into(),
                 payload,
             })
         })
@@ -187,7 +187,9 @@ fn explanation(version: ProtocolVersion) -> BoxedStrategy<PubAckProperties> {
 fn puback(packet: PacketType, wrap: fn(PubAck) -> Packet, version: ProtocolVersion) -> BoxedStrategy<Packet> {
     let reason = if version.has_properties() { reason(packet).boxed() } else { Just(ReasonCode::Success).boxed() };
     (packet_id(), reason, explanation(version))
-        .prop_map(move |(packet_id, reason, properties)| wrap(PubAck { packet_id, reason, properties }))
+        .prop_map(move |(packet_id, reason, properties)| {
+            wrap(PubAck { packet_id, reason, properties: properties.into() })
+        })
         .boxed()
 }
 

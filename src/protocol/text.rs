@@ -33,6 +33,9 @@ impl Text {
         if bytes.len() > Self::MAX_LEN {
             return Err(InvalidText::TooLong);
         }
+        if is_plain(&bytes) {
+            return Ok(Self(bytes));
+        }
         if std::str::from_utf8(&bytes).is_err() {
             return Err(InvalidText::NotUtf8);
         }
@@ -68,6 +71,13 @@ impl Text {
     pub fn compact(&self) -> Self {
         Self(Bytes::copy_from_slice(&self.0))
     }
+}
+
+/// Whether all characters are ASCII and none is U+0000, as in nearly all topics: seen in one go over all bytes, sixteen at
+/// a time, where two searches took a fourteenth of all that a message of QoS 0 costs.
+fn is_plain(bytes: &[u8]) -> bool {
+    // Taking 1 from 0 sets the highest bit; all bytes beyond ASCII have it set.
+    bytes.iter().fold(0, |seen, byte| seen | *byte | byte.wrapping_sub(1)) < 0x80
 }
 
 impl TryFrom<&str> for Text {
@@ -111,6 +121,7 @@ mod tests {
             (b"\xc0\x80", InvalidText::NotUtf8),         // U+0000 in two bytes
             (b"\xf4\x90\x80\x80", InvalidText::NotUtf8), // U+110000
             (b"a\xe2\x82", InvalidText::NotUtf8),        // the euro sign cut short
+            (b"a\x80", InvalidText::NotUtf8),            // a continuation of nothing
             (b"a\0", InvalidText::Null),
             (&[b'x'; Text::MAX_LEN + 1], InvalidText::TooLong),
         ] {

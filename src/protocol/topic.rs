@@ -87,6 +87,11 @@ impl TopicName {
         self.0.as_str()
     }
 
+    /// The bytes of the name. To look at these costs nothing; [`TopicName::as_str`] proves anew that they are a string.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// A copy that keeps no read buffer alive.
     #[must_use]
     pub fn compact(&self) -> Self {
@@ -123,11 +128,11 @@ impl TopicFilter {
         if name.is_reserved() && self.begins_with_wildcard() {
             return false;
         }
-        let mut names = name.levels();
-        for level in self.levels() {
+        let mut names = levels(name.as_bytes());
+        for level in levels(self.as_bytes()) {
             match (level, names.next()) {
-                ("#", _) => return true,
-                ("+", Some(_)) => {}
+                (b"#", _) => return true,
+                (b"+", Some(_)) => {}
                 (level, Some(name)) if level == name => {}
                 (_, _) => return false,
             }
@@ -204,6 +209,11 @@ impl TopicFilter {
         &self.0
     }
 
+    /// The bytes of the filter.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// The filter as a string.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -255,6 +265,11 @@ impl SharedFilter {
     pub fn compact(&self) -> Self {
         Self { share: self.share.as_ref().map(ShareName::compact), filter: self.filter.compact() }
     }
+}
+
+/// The levels of a name or filter as bytes: a slash is never a part of another character.
+fn levels(topic: &[u8]) -> impl Iterator<Item = &[u8]> {
+    topic.split(|byte| *byte == b'/')
 }
 
 fn bounded_depth(text: &Text) -> Result<(), InvalidTopic> {

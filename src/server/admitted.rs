@@ -1,7 +1,7 @@
 //! A client on its way to the worker that owns its session.
 
 use super::transport::Transport;
-use crate::broker::{Address, Principal};
+use crate::broker::{Address, Durability, Principal};
 use crate::protocol::{ClientId, Connect, Packet};
 use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -24,6 +24,8 @@ pub struct Admitted {
     pub address: Address,
     /// Whether nobody else can read the connection.
     pub is_encrypted: bool,
+    /// What its listener says about acknowledgements, if it says anything.
+    pub durability: Option<Durability>,
     /// Gives its place among the connections back when it ends.
     pub place: OwnedSemaphorePermit,
 }

@@ -7,25 +7,39 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     begin: Instant,
+    /// What it showed then.
+    at_begin: Timestamp,
+}
+
+/// What both clocks showed at a moment when the broker was alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// The clock of the broker.
+    pub at: Timestamp,
+    /// The clock on the wall, in milliseconds since 1970.
+    pub wall_ms: u64,
 }
 
 impl Clock {
-    /// Time already counted when the clock starts, so that what expired while the broker was down lies before now.
-    const HEAD_START: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-    /// A clock that starts now.
+    /// A clock that starts now, by the wall clock.
     pub fn start() -> Self {
-        Self { begin: Instant::now() }
+        Self::going_on(Timestamp::from_millis(unix_millis()))
+    }
+
+    /// A clock that goes on from this moment.
+    pub fn going_on(at_begin: Timestamp) -> Self {
+        Self { begin: Instant::now(), at_begin }
     }
 
     /// The time.
     pub fn now(self) -> Timestamp {
-        Timestamp::default().after(Self::HEAD_START).after(self.begin.elapsed())
+        self.at_begin.after(self.begin.elapsed())
     }
 
-    /// Both clocks at this moment.
+    /// For what is stored: this clock goes on in the next run, so stored moments are read back as they are.
     pub fn reading(self) -> ClockReading {
-        ClockReading { now: self.now(), wall_ms: unix_millis() }
+        let now = self.now();
+        ClockReading { now, wall_ms: now.as_millis() }
     }
 
     /// How long it is until then.
@@ -33,7 +47,7 @@ impl Clock {
         then.since(self.now())
     }
 
-    /// A moment as milliseconds since 1970, by the wall clock of now.
+    /// A moment as milliseconds since 1970, by the wall clock of now: for people.
     pub fn wall_of(self, moment: Timestamp) -> u64 {
         let now = self.now();
         let wall = unix_millis();
@@ -41,19 +55,10 @@ impl Clock {
         let earlier = u64::try_from(now.since(moment).as_millis()).unwrap_or(u64::MAX);
         wall.saturating_add(later).saturating_sub(earlier)
     }
-
-    /// The moment of some milliseconds since 1970, by the wall clock of now.
-    pub fn moment_of(self, millis: u64) -> Timestamp {
-        let (now, wall) = (self.now(), unix_millis());
-        if millis >= wall {
-            now.after(Duration::from_millis(millis - wall))
-        } else {
-            Timestamp::from_millis(now.as_millis().saturating_sub(wall - millis))
-        }
-    }
 }
 
-fn unix_millis() -> u64 {
+/// The wall clock; one that is set before 1970 counts as 1970.
+pub(super) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -61,15 +66,24 @@ fn unix_millis() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::Record;
 
     #[test]
-    fn a_moment_survives_the_way_over_the_wall_clock() {
-        let clock = Clock::start();
-        for moment in
-            [clock.now().after_secs(3600), clock.now(), Timestamp::from_millis(clock.now().as_millis() - 5000)]
-        {
-            let back = clock.moment_of(clock.wall_of(moment));
-            assert!(back.since(moment).max(moment.since(back)) < Duration::from_secs(1), "{back:?} {moment:?}");
+    fn a_moment_is_shown_by_the_wall_clock_of_now() {
+        for clock in [Clock::start(), Clock::going_on(Timestamp::from_millis(5))] {
+            let shown = clock.wall_of(clock.now().after_secs(3600));
+            assert!(shown.abs_diff(unix_millis() + 3_600_000) < 10_000, "{shown}");
         }
+    }
+
+    /// What was stored in an earlier run is read with the clock of a later one.
+    #[test]
+    fn a_stored_moment_is_the_same_in_every_run() {
+        let (first, second) =
+            (Clock::going_on(Timestamp::from_millis(1000)), Clock::going_on(Timestamp::from_millis(9)));
+        let stored = Record::encode_all(&[], first.reading());
+        let written = Record::written_at(stored, second.reading()).unwrap();
+        assert!(written.since(Timestamp::from_millis(1000)) < Duration::from_secs(10), "{written:?}");
+        assert!(written >= Timestamp::from_millis(1000));
     }
 }

@@ -50,6 +50,8 @@ impl Connection {
         world: Rc<World>,
     ) -> Self {
         let maximum = world.max_packet_size();
+        // Empty, it would still hold the memory that CONNECT was read into.
+        let rest = if rest.is_empty() { BytesMut::new() } else { rest };
         Self { id, version, maximum, transport, outbox, partial: rest, needs_flush: false, world }
     }
 

@@ -12,7 +12,7 @@ use super::transport::{Acceptor, Socket, Transport, accept};
 use super::world::World;
 use crate::auth::{Authenticator, LoginRequest, Method, Rehash};
 use crate::broker::{
-    Address, AuditEvent, EventKind, Principal, Reason, RoleName, SessionKey, Who, partition_of_session,
+    Address, AuditEvent, Durability, EventKind, Principal, Reason, RoleName, SessionKey, Who, partition_of_session,
     shard_of_partition,
 };
 use crate::protocol::{
@@ -35,6 +35,8 @@ pub struct Reception {
     pub acceptor: Acceptor,
     /// What it takes as proof.
     pub method: Method,
+    /// What it says about acknowledgements, if it says anything.
+    pub durability: Option<Durability>,
 }
 
 /// What all fronts of a broker share.
@@ -104,7 +106,7 @@ impl Front {
         let deadline = Instant::now() + self.desk.connect_timeout;
         let mut transport = match accept(&reception.acceptor, socket, deadline).await {
             Ok(transport) => transport,
-            Err(error) => return self.record_refusal(stranger, error.reason(), Some(error.to_string())),
+            Err(error) => return self.record_refusal(stranger, error.reason(), Some(error.detail())),
         };
         let mut bytes = BytesMut::new();
         let connect = match tokio::time::timeout_at(deadline, self.read_connect(&mut transport, &mut bytes)).await {
@@ -124,6 +126,7 @@ impl Front {
                     principal,
                     address,
                     is_encrypted,
+                    durability: reception.durability,
                     place,
                 };
                 self.hand_over(admitted);

@@ -17,8 +17,16 @@ pub fn entertain(world: &Rc<World>, guest: Guest) {
     let Guest { connect, client_id, principal, address, is_encrypted, says, hears, place } = guest;
     let version = connect.version;
     let (connection, outbox) = world.enter(version, u32::MAX);
-    let connecting =
-        Connecting { connection, connect, client_id, is_assigned: false, principal, address, is_encrypted };
+    let connecting = Connecting {
+        connection,
+        connect,
+        client_id,
+        is_assigned: false,
+        principal,
+        address,
+        is_encrypted,
+        durability: None,
+    };
     world.input(Input::Connect(Box::new(connecting)));
     world.end_turn();
     let (world, served) = (Rc::clone(world), world.served());

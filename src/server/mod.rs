@@ -14,6 +14,8 @@ mod admitted;
 mod mailbox;
 mod outbox;
 mod post;
+mod changes;
+mod alarm;
 mod world;
 mod connection;
 mod guest;
@@ -24,6 +26,7 @@ mod worker;
 mod handle;
 mod watch;
 mod lock;
+mod heartbeat;
 mod run;
 
 pub use clock::Clock;

@@ -10,6 +10,8 @@ pub struct Outbox {
     buffer: RefCell<BytesMut>,
     is_closing: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// Whether the task need not be woken: it is at work, or was woken already.
+    is_awake: Cell<bool>,
 }
 
 impl Outbox {
@@ -32,12 +34,18 @@ impl Outbox {
 
     /// Wakes this task when something is put in.
     pub fn wake_later(&self, context: &Context<'_>) {
-        *self.waker.borrow_mut() = Some(context.waker().clone());
+        self.is_awake.set(false);
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            // A task is mostly woken by the same waker, which need not be counted up and down again.
+            Some(waker) => waker.clone_from(context.waker()),
+            None => *waker = Some(context.waker().clone()),
+        }
     }
 
     /// Wakes nobody: the connection's own task is at work and will look.
     pub fn wake_nobody(&self) {
-        *self.waker.borrow_mut() = None;
+        self.is_awake.set(true);
     }
 
     /// Ends the connection once everything is written.
@@ -47,8 +55,10 @@ impl Outbox {
     }
 
     fn wake(&self) {
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
+        if !self.is_awake.replace(true)
+            && let Some(waker) = &*self.waker.borrow()
+        {
+            waker.wake_by_ref();
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What earlier runs of the broker left: the durable sessions, sorted by the shards that own them now.
 
-use super::clock::Clock;
 use super::error::ServerError;
-use crate::broker::{DurableId, FrameNumber, Receiver, Record, Timestamp, shard_of_partition};
+use crate::broker::{ClockReading, DurableId, FrameNumber, Receiver, Record, Timestamp, shard_of_partition};
 use crate::store::{Database, JournalRow, SessionRow};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,30 +20,33 @@ struct Sorter {
     pasts: Vec<Past>,
     /// The frame that each session's checkpoint has seen.
     covered: HashMap<DurableId, (u64, FrameNumber)>,
-    clock: Clock,
-    went_down: Option<Timestamp>,
+    last_change: Option<Timestamp>,
     /// What could not be read, in words.
     damaged: Vec<String>,
 }
 
-/// The past of each of `shards` shards, and when the last broker was heard of. What cannot be read is said and left out.
-pub async fn load_past(database: &Database, shards: u16, clock: Clock) -> Result<(Vec<Past>, Timestamp), ServerError> {
+/// Moments are stored by the clock of the broker, which goes on from run to run: no reading of it moves them.
+const AS_STORED: ClockReading = ClockReading { now: Timestamp::from_millis(0), wall_ms: 0 };
+
+/// The past of each of `shards` shards, and when the last change of it was stored. What cannot be read is said and left
+/// out.
+pub async fn load_past(database: &Database, shards: u16) -> Result<(Vec<Past>, Option<Timestamp>), ServerError> {
     let pasts = (0..shards).map(|_| Past::default()).collect();
-    let mut sorter = Sorter { pasts, covered: HashMap::new(), clock, went_down: None, damaged: Vec::new() };
+    let mut sorter = Sorter { pasts, covered: HashMap::new(), last_change: None, damaged: Vec::new() };
     let mut damaged = database.load_sessions(|row| sorter.checkpoint(row)).await?;
     damaged.extend(database.load_journal(|row| sorter.journal(row)).await?);
     let unread = damaged.iter().map(ToString::to_string);
     for problem in unread.chain(std::mem::take(&mut sorter.damaged)) {
         tracing::error!(%problem, "a part of the sessions cannot be read and is left out");
     }
-    Ok((sorter.pasts, sorter.went_down.unwrap_or_else(|| clock.now())))
+    Ok((sorter.pasts, sorter.last_change))
 }
 
 impl Sorter {
     fn checkpoint(&mut self, row: SessionRow) {
         self.covered.insert(row.id, (row.run, row.frame));
         self.note_time(&row.state);
-        match Record::decode_all(row.state, self.clock.reading()) {
+        match Record::decode_all(row.state, AS_STORED) {
             Ok(records) => {
                 if let Some(past) = self.past_of(row.id) {
                     past.checkpoints.push(records);
@@ -56,7 +58,7 @@ impl Sorter {
 
     fn journal(&mut self, row: JournalRow) {
         self.note_time(&row.records);
-        match Record::decode_all(row.records, self.clock.reading()) {
+        match Record::decode_all(row.records, AS_STORED) {
             Ok(records) => records.into_iter().for_each(|record| self.change((row.run, row.frame), record)),
             Err(problem) => self.damaged.push(format!("frame {} of run {}: {problem}", row.frame.0, row.run)),
         }
@@ -104,10 +106,8 @@ impl Sorter {
     }
 
     fn note_time(&mut self, records: &bytes::Bytes) {
-        if let Ok(written) = Record::written_at(records.clone(), self.clock.reading()) {
-            // A clock that was set back since must not put the end of the last run into the future.
-            let written = written.min(self.clock.now());
-            self.went_down = self.went_down.max(Some(written));
+        if let Ok(written) = Record::written_at(records.clone(), AS_STORED) {
+            self.last_change = self.last_change.max(Some(written));
         }
     }
 }

@@ -4,8 +4,10 @@ use super::clock::Clock;
 use super::mailbox::{Mail, Mailbox};
 use super::metrics::Latencies;
 use crate::audit::JournalHandle;
-use crate::broker::{AuditEvent, ChunkId, CommitId, CommitOutcome, Frame, FrameNumber, Record, ShardId, StoreOp};
-use crate::store::{self, Database, RetainedRecord, UnixMillis, WriterHandle};
+use crate::broker::{
+    AuditEvent, ChunkId, CommitId, CommitOutcome, Durability, Frame, FrameNumber, Record, ShardId, StoreOp,
+};
+use crate::store::{self, Database, RetainedRecord, UnixMillis, WriterCounters, WriterHandle};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +30,8 @@ pub struct StoreBatch {
     pub from: ShardId,
     /// What, in order.
     pub changes: Vec<StoreOp>,
+    /// What it must survive.
+    pub durability: Durability,
     /// The last of the changes.
     pub commit: CommitId,
 }
@@ -67,6 +71,11 @@ impl Post {
         &self.latencies
     }
 
+    /// What the writer of the store has done.
+    pub fn writer_counters(&self) -> WriterCounters {
+        self.writer.counters()
+    }
+
     /// Whether a worker other than this has fallen behind.
     pub fn is_backlogged(&self, own: ShardId) -> bool {
         let others = self.mailboxes.iter().enumerate().filter(|(worker, _)| *worker != usize::from(own.0));
@@ -78,10 +87,15 @@ impl Post {
         self.journal.record(event);
     }
 
+    /// Counts events that a shard did not make because the log has enough of them.
+    pub fn leave_out(&self, count: u64) {
+        self.journal.leave_out(count);
+    }
+
     /// Has the changes of a frame stored; the shard is told what became of them.
     pub fn store(&self, batch: StoreBatch) {
         let Some(mailbox) = self.mailboxes.get(usize::from(batch.from.0)).map(Arc::clone) else { return };
-        let commit = batch.commit;
+        let (commit, durability) = (batch.commit, batch.durability);
         let op = self.frame_of(batch);
         let (latencies, begin) = (Arc::clone(&self.latencies), Instant::now());
         let done = Box::new(move |result: Result<(), store::StoreFailure>| {
@@ -89,7 +103,7 @@ impl Post {
             let outcome = if result.is_ok() { CommitOutcome::Stored } else { CommitOutcome::Failed };
             mailbox.send(Mail::Committed { commit, outcome });
         });
-        self.writer.submit(store::Batch { ops: vec![op], done });
+        self.writer.submit(store::Batch { ops: vec![op], durability, done });
     }
 
     /// Has a part of a queue read back; the shard is told.
@@ -129,8 +143,8 @@ impl Post {
                     frame.is_past_covered = before > CommitId(0);
                 }
                 StoreOp::Retain { message, version } => {
-                    // The core's clock begins anew with every process, so what is stored expires by the wall clock.
-                    let expires = message.expires_at.map(|end| UnixMillis::from_millis(self.clock.wall_of(end)));
+                    // The core's clock goes on from run to run; where nobody sets the wall clock, it shows the same.
+                    let expires = message.expires_at.map(|end| UnixMillis::from_millis(end.as_millis()));
                     let message = (*message).clone();
                     retained.push(store::StoreOp::Retain(RetainedRecord { version, expires, message }));
                 }

@@ -1,9 +1,11 @@
 //! From what the operator wants to a running broker, and back to nothing.
 
-use super::clock::Clock;
+use super::alarm::Alarm;
+use super::clock::{Clock, unix_millis};
 use super::error::ServerError;
 use super::front::{Front, FrontDesk, Reception};
 use super::handle::Handle;
+use super::heartbeat::{LastRun, keep_beating};
 use super::listener::BoundListener;
 use super::lock::FolderLock;
 use super::mailbox::Mail;
@@ -20,7 +22,7 @@ use crate::auth::{Allowance, AuthSettings, Authenticator, IdentityField, Method,
 use crate::broker::{
     AuditEvent, Effects, EventKind, Input, Limits, Message, Policy, RetainedVersion, Shard, ShardId, Timestamp, Who,
 };
-use crate::config::{Authentication, CertificateUser, Config, Durability, Host, ListenUrl, Listener, Transport};
+use crate::config::{Authentication, CertificateUser, Config, Host, ListenUrl, Listener, Transport};
 use crate::store::{self, Database, Writer};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -42,7 +44,8 @@ pub struct Broker {
     wanted_places: usize,
     workers: Vec<JoinHandle<()>>,
     stop: CancellationToken,
-    _lock: FolderLock,
+    heart: tokio::task::JoinHandle<()>,
+    _lock: Arc<FolderLock>,
 }
 
 /// A listener that clients can connect to.
@@ -80,8 +83,7 @@ impl Broker {
         own: &TlsFolder,
         version: &str,
     ) -> Result<Self, ServerError> {
-        let lock = FolderLock::take(&config.data_dir).await?;
-        let clock = Clock::start();
+        let lock = Arc::new(FolderLock::take(&config.data_dir).await?);
         let directory = database.directory().await?;
         if let Some(role) = &config.auth.anonymous_role
             && !directory.roles.iter().any(|known| known.name == *role)
@@ -92,16 +94,16 @@ impl Broker {
         let listeners = bind_listeners(config, own, &mut tls)?;
         let open = listeners.iter().map(|(url, _)| OpenListener { url: url.clone() }).collect();
         let authenticator = Arc::new(Authenticator::start(&auth_settings(config), accounts(&directory))?);
-        let writer = Writer::start(database.with_durability(match config.store.durability {
-            Durability::Commit => store::Durability::Commit,
-            Durability::Os => store::Durability::Os,
-        }));
+        let writer = Writer::start_with(database.clone(), config.store.durability);
         let journal = Journal::start(database.clone(), writer.handle(), journal_settings(config));
         let shards = worker_count(config);
         let run = database.begin_run().await?;
         let begin = store::StoreOp::Begin { run, shards };
         writer.handle().store(vec![begin]).await.map_err(ServerError::Begin)?;
-        let (pasts, went_down) = load_past(&database, shards, clock).await?;
+        let (pasts, last_change) = load_past(&database, shards).await?;
+        let last_run = LastRun { beat: lock.last_beat(), last_change };
+        let clock = Clock::going_on(last_run.go_on_at(unix_millis()));
+        let went_down = last_run.went_down(clock.now());
         let post = Arc::new(Post::new(shards, writer.handle(), journal.handle(), database.clone(), run, clock));
         let (rehash_sender, rehashes) = mpsc::channel(REHASHES_WAITING);
         let stop = CancellationToken::new();
@@ -111,7 +113,7 @@ impl Broker {
             shards,
             limits: limits_of(config, shards),
             policy: Arc::clone(&policy),
-            retained: Arc::new(restore_retained(&database, clock).await?),
+            retained: Arc::new(restore_retained(&database).await?),
             desk: Arc::new(FrontDesk {
                 authenticator: Arc::clone(&authenticator),
                 anonymous_role: config.auth.anonymous_role.clone(),
@@ -126,6 +128,7 @@ impl Broker {
             stop: stop.clone(),
         };
         let workers = start_workers(&beginning, pasts, went_down, run)?;
+        let heart = tokio::spawn(keep_beating(Arc::downgrade(&lock), last_run.beat, clock, stop.clone()));
         database.put_in_force(directory.generation).await?;
         let handle = Handle::new(Arc::clone(&post), Arc::clone(&authenticator), clock);
         tokio::spawn(handle.clone().keep_history(stop.clone()));
@@ -136,6 +139,7 @@ impl Broker {
             Arc::clone(&post),
             stop.clone(),
         ));
+        tokio::spawn(Alarm::default().watch(Arc::clone(&post), stop.clone()));
         tokio::spawn(store_rehashes(database.clone(), rehashes));
         let kind = EventKind::Started { version: version.to_owned() };
         post.record(AuditEvent { who: Who::default(), kind });
@@ -152,6 +156,7 @@ impl Broker {
             wanted_places,
             workers,
             stop,
+            heart,
             _lock: lock,
         })
     }
@@ -195,6 +200,9 @@ impl Broker {
         self.post.record(AuditEvent { who: Who::default(), kind: EventKind::Stopped });
         self.journal.close().await;
         self.writer.close().await;
+        if let Err(error) = self.heart.await {
+            tracing::error!(%error, "the time of the stop was not noted");
+        }
         if let Err(error) = self.database.close().await {
             tracing::error!(%error, "the database was not closed cleanly");
         }
@@ -246,17 +254,14 @@ fn start_workers(
     Ok(workers)
 }
 
-/// The retained messages of the store, with their expiry on the clock of this process.
-async fn restore_retained(
-    database: &Database,
-    clock: Clock,
-) -> Result<Vec<(Arc<Message>, RetainedVersion)>, ServerError> {
+/// The retained messages of the store.
+async fn restore_retained(database: &Database) -> Result<Vec<(Arc<Message>, RetainedVersion)>, ServerError> {
     let loaded = database.load_retained().await?;
     for damaged in &loaded.damaged {
         tracing::error!(error = %damaged, "a retained message cannot be read and is left out");
     }
     let restored = loaded.records.into_iter().map(|record| {
-        let expires_at = record.expires.map(|end| clock.moment_of(end.as_millis()));
+        let expires_at = record.expires.map(|end| Timestamp::from_millis(end.as_millis()));
         (Arc::new(Message { expires_at, ..record.message }), record.version)
     });
     Ok(restored.collect())
@@ -280,6 +285,7 @@ fn bind_listeners(
         let reception = Arc::new(Reception {
             acceptor: acceptor(config, listener, own, tls)?,
             method: method(listener.authentication),
+            durability: listener.durability,
         });
         let addresses = listener.url.addresses();
         let mut port = None;
@@ -431,12 +437,16 @@ fn limits_of(config: &Config, shards: u16) -> Limits {
         max_sessions: limits.max_sessions.div_ceil(usize::from(shards)),
         max_queued_messages: limits.max_queued_messages,
         max_queued_bytes: small(limits.max_queued_bytes),
+        max_all_queued_messages: limits.max_all_queued_messages.div_ceil(usize::from(shards)),
+        max_all_queued_bytes: small(limits.max_all_queued_bytes.div_ceil(u64::from(shards))),
         max_subscriptions: limits.max_subscriptions,
         max_retained_messages: limits.max_retained_messages,
         max_retained_bytes: small(limits.max_retained_bytes),
         max_user_properties: limits.max_user_properties,
         high_water: limits.outbound_buffer_bytes,
         log_publish: config.log.publish,
+        max_events_per_second: config.log.max_events_per_second,
+        durabilities: Arc::new(config.durabilities()),
         ..Limits::default()
     }
 }

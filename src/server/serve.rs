@@ -8,8 +8,18 @@ use std::rc::Rc;
 
 /// Gives an admitted connection its session and its task.
 pub fn serve(world: &Rc<World>, admitted: Admitted) {
-    let Admitted { mut transport, rest, connect, client_id, is_assigned, principal, address, is_encrypted, place } =
-        admitted;
+    let Admitted {
+        mut transport,
+        rest,
+        connect,
+        client_id,
+        is_assigned,
+        principal,
+        address,
+        is_encrypted,
+        durability,
+        place,
+    } = admitted;
     if let Err(error) = transport.attach() {
         tracing::debug!(%error, "a connection ended on its way between workers");
         return;
@@ -19,7 +29,8 @@ pub fn serve(world: &Rc<World>, admitted: Admitted) {
     let maximum = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
     let (connection, outbox) = world.enter(version, maximum);
     let task = Connection::new(connection, version, transport, rest, outbox, Rc::clone(world));
-    let connecting = Connecting { connection, connect, client_id, is_assigned, principal, address, is_encrypted };
+    let connecting =
+        Connecting { connection, connect, client_id, is_assigned, principal, address, is_encrypted, durability };
     world.input(Input::Connect(Box::new(connecting)));
     world.end_turn();
     let served = world.served();

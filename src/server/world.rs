@@ -1,17 +1,19 @@
 //! What the tasks of one worker share: its shard, its connections, and the ways to everybody else.
 
+use super::changes::{Changes, Closed};
 use super::clock::Clock;
 use super::mailbox::{Asked, Mail, Question};
 use super::outbox::Outbox;
 use super::post::{Post, StoreBatch};
 use crate::broker::{
-    CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, Input, Limits, PeerFrame, Shard, ShardId,
-    StoreOp, Timestamp,
+    CommitId, CommitOutcome, ConnectionId, Delivery, Effect, Effects, Input, Limits, NumberHasher, PeerFrame, Shard,
+    ShardId, Timestamp,
 };
 use crate::protocol::{Packet, ProtocolVersion};
 use bytes::BytesMut;
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -20,18 +22,17 @@ use tokio::sync::Notify;
 pub struct World {
     id: ShardId,
     clock: Clock,
+    /// The time of the turn; everything that happens in one turn happens at one time.
+    now: Cell<Option<Timestamp>>,
     limits: Limits,
     shard: RefCell<Shard>,
-    outboxes: RefCell<HashMap<ConnectionId, Member>>,
+    outboxes: RefCell<HashMap<ConnectionId, Member, BuildHasherDefault<NumberHasher>>>,
     last_connection: Cell<u64>,
     effects: RefCell<Effects>,
     /// Frames for each shard that were made in this turn.
     frames: RefCell<Vec<Vec<PeerFrame>>>,
     /// Changes that go into the next frame.
-    changes: RefCell<Vec<StoreOp>>,
-    last_change: Cell<CommitId>,
-    /// Bytes of the changes that wait for the frame on its way.
-    waiting_bytes: Cell<usize>,
+    changes: RefCell<Changes>,
     /// Whether a frame is on its way to the disk. What changes meanwhile gathers for the next one, which relies on it.
     is_storing: Cell<bool>,
     post: Arc<Post>,
@@ -73,6 +74,7 @@ impl World {
         Self {
             id,
             clock,
+            now: Cell::default(),
             limits,
             shard: RefCell::new(shard),
             outboxes: RefCell::default(),
@@ -80,8 +82,6 @@ impl World {
             effects: RefCell::default(),
             frames: RefCell::new((0..peers).map(|_| Vec::new()).collect()),
             changes: RefCell::default(),
-            last_change: Cell::default(),
-            waiting_bytes: Cell::default(),
             is_storing: Cell::new(false),
             post,
             read_buffer: RefCell::default(),
@@ -136,12 +136,20 @@ impl World {
     /// Does something to the shard, and what it wants done then.
     fn act<R>(&self, deed: impl FnOnce(&mut Shard, Timestamp, &mut Effects) -> R) -> R {
         let mut effects = self.effects.take();
-        let result = deed(&mut self.shard.borrow_mut(), self.clock.now(), &mut effects);
+        let result = deed(&mut self.shard.borrow_mut(), self.now(), &mut effects);
         while let Some(effect) = effects.pop() {
             self.perform(effect);
         }
         self.effects.replace(effects);
         result
+    }
+
+    /// The time of this turn. A clock is read once for all packets of a chunk, where each reading costs as much as
+    /// routing a message.
+    fn now(&self) -> Timestamp {
+        let now = self.now.get().unwrap_or_else(|| self.clock.now());
+        self.now.set(Some(now));
+        now
     }
 
     /// Puts a question to the shard.
@@ -165,11 +173,8 @@ impl World {
                     member.outbox.close();
                 }
             }
-            Effect::Store { commit, op } => {
-                self.waiting_bytes.set(self.waiting_bytes.get() + op.size());
-                self.changes.borrow_mut().push(op);
-                self.last_change.set(commit);
-            }
+            Effect::Store { commit, durability, op } => self.changes.borrow_mut().push(commit, durability, op),
+            Effect::Unstore(commit) => self.changes.borrow_mut().remove(commit),
             Effect::Load(chunk) => self.post.load(self.id, chunk),
             Effect::Record(event) => self.post.record(*event),
             Effect::Forward { peer, frame } => {
@@ -232,12 +237,16 @@ impl World {
     pub fn end_turn(&self) {
         if !self.is_storing.get() && !self.changes.borrow().is_empty() {
             self.input(Input::FrameEnds);
-            let changes = std::mem::take(&mut *self.changes.borrow_mut());
+            let Closed { ops, durability, commit } = self.changes.borrow_mut().close();
             self.is_storing.set(true);
-            self.waiting_bytes.set(0);
-            self.post.store(StoreBatch { from: self.id, changes, commit: self.last_change.get() });
+            self.post.store(StoreBatch { from: self.id, changes: ops, durability, commit });
         }
         self.send_frames();
+        self.now.set(None);
+        let left_out = self.shard.borrow_mut().take_left_out();
+        if left_out > 0 {
+            self.post.leave_out(left_out);
+        }
         let next = self.shard.borrow().next_deadline().map_or(u64::MAX, Timestamp::as_millis);
         if next < self.armed.get() {
             self.armed.set(next);
@@ -256,13 +265,14 @@ impl World {
 
     /// Whether another worker or the disk must catch up before more is taken from clients.
     pub fn is_backlogged(&self) -> bool {
-        self.waiting_bytes.get() > Self::WAITING_FOR_DISK || self.post.is_backlogged(self.id)
+        self.changes.borrow().bytes() > Self::WAITING_FOR_DISK || self.post.is_backlogged(self.id)
     }
 
     /// Does what is due, and says how long it is until there is something to do again.
     pub fn tick(&self) -> Option<std::time::Duration> {
         // Nothing to be woken for while the answer is on its way to the one who would be woken.
         self.armed.set(0);
+        self.now.set(None);
         self.input(Input::Tick);
         self.end_turn();
         let next = self.shard.borrow().next_deadline();

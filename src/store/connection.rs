@@ -1,6 +1,7 @@
 //! How SQLite is opened, and the one way to change something: a transaction that is undone unless it is committed.
 
 use super::error::StoreError;
+use crate::broker::Durability;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -9,30 +10,16 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What a change that holds has survived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// It is on the disk: a power cut cannot undo it.
-    #[default]
-    Commit,
-    /// It is with the operating system: the end of the process cannot undo it, a power cut can, and with it all that
-    /// followed.
-    Os,
-}
-
-/// The options of every connection that writes.
-pub(super) fn options(path: &Path, durability: Durability) -> SqliteConnectOptions {
-    let synchronous = match durability {
-        Durability::Commit => SqliteSynchronous::Full,
-        Durability::Os => SqliteSynchronous::Normal,
-    };
+/// The options of every connection that writes. Its changes are on the disk when they hold, unless [`Change::must_survive`]
+/// says that they need not be.
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
         .page_size(4096)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(synchronous)
+        .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
         .foreign_keys(true)
         .pragma("wal_autocheckpoint", "1000")
@@ -64,44 +51,48 @@ pub(super) fn readers(path: &Path) -> SqlitePool {
 /// A connection for writing, opened when it is needed and kept while nothing goes wrong.
 pub(super) struct ChangeConnection {
     options: SqliteConnectOptions,
-    idle: Mutex<Option<SqliteConnection>>,
+    /// The connection, and what its changes survive as it is set.
+    idle: Mutex<Option<(SqliteConnection, Synced)>>,
 }
 
 impl ChangeConnection {
-    pub(super) fn new(path: &Path, durability: Durability) -> Self {
-        Self { options: options(path, durability), idle: Mutex::new(None) }
+    pub(super) fn new(path: &Path) -> Self {
+        Self { options: options(path), idle: Mutex::new(None) }
     }
 
-    /// Begins a change; waits up to five seconds for other processes to finish theirs.
-    pub(super) async fn begin(&self) -> Result<Change<'_>, StoreError> {
+    /// Begins a change that must survive this much; waits up to five seconds for other processes to finish theirs.
+    pub(super) async fn begin(&self, durability: Durability) -> Result<Change<'_>, StoreError> {
         let mut change = self.open().await?;
+        change.must_survive(durability).await?;
         query("BEGIN IMMEDIATE").execute(change.connection()).await?;
         Ok(change)
     }
 
     /// Makes a whole change in one call: the statements begin as [`whole_change`] does.
-    pub(super) async fn run(&self, statements: QueryBuilder<Sqlite>) -> Result<(), StoreError> {
-        self.open().await?.finish(statements).await
+    pub(super) async fn run(&self, statements: QueryBuilder<Sqlite>, durability: Durability) -> Result<(), StoreError> {
+        let mut change = self.open().await?;
+        change.must_survive(durability).await?;
+        change.finish(statements).await
     }
 
     /// Closes the connection.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         match self.take() {
-            Some(connection) => Ok(connection.close().await?),
+            Some((connection, _)) => Ok(connection.close().await?),
             None => Ok(()),
         }
     }
 
     /// A connection on which nothing has begun.
     async fn open(&self) -> Result<Change<'_>, StoreError> {
-        let connection = match self.take() {
-            Some(connection) => connection,
-            None => self.options.connect().await?,
+        let (connection, synced) = match self.take() {
+            Some(idle) => idle,
+            None => (self.options.connect().await?, Synced::Always),
         };
-        Ok(Change { home: self, connection })
+        Ok(Change { home: self, connection, synced })
     }
 
-    fn take(&self) -> Option<SqliteConnection> {
+    fn take(&self) -> Option<(SqliteConnection, Synced)> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -111,9 +102,33 @@ impl ChangeConnection {
 pub(super) struct Change<'a> {
     home: &'a ChangeConnection,
     connection: SqliteConnection,
+    synced: Synced,
+}
+
+/// When SQLite waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Synced {
+    /// At the end of every change.
+    Always,
+    /// Only where the file would not be readable otherwise. A later change that is synced takes along what came before.
+    WhenNeeded,
 }
 
 impl Change<'_> {
+    /// Says what the change must survive, before it begins. Within one SQLite does not take the word.
+    async fn must_survive(&mut self, durability: Durability) -> Result<(), StoreError> {
+        let (wanted, pragma) = match durability {
+            Durability::Commit => (Synced::Always, "PRAGMA synchronous = FULL"),
+            Durability::Os | Durability::Memory => (Synced::WhenNeeded, "PRAGMA synchronous = NORMAL"),
+        };
+        if self.synced != wanted {
+            // It acts when it is prepared, so one that stayed prepared would do nothing.
+            query(pragma).persistent(false).execute(&mut self.connection).await?;
+            self.synced = wanted;
+        }
+        Ok(())
+    }
+
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.connection
     }
@@ -129,7 +144,7 @@ impl Change<'_> {
         // A short text comes again and again and stays prepared; a long one is as long as its rows are many.
         let stays_prepared = statements.sql().as_str().len() <= STAYS_PREPARED;
         statements.build().persistent(stays_prepared).execute(&mut self.connection).await?;
-        *self.home.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.connection);
+        *self.home.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some((self.connection, self.synced));
         Ok(())
     }
 }

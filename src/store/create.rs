@@ -1,14 +1,16 @@
 //! A new database: its keys, the roles that every store has, and their rules.
 
-use super::connection::{Durability, options};
-use super::database::{Database, GENERATION, GENERATION_IN_FORCE, KEY_CHECK, SALT, STORE_ID, key_check_place};
+use super::connection::options;
+use super::database::{Database, GENERATION, GENERATION_IN_FORCE};
 use super::error::StoreError;
 use super::keys::{DataKey, Keyring, MasterKey, StoreId};
 use super::migrate::{apply, migrations};
+use super::names::NameTable;
 use super::private_file::{PrivateFile, create_private_folder, put_in_place, remove_if_there};
 use super::roles::{LAST_ROLE, StoredRole, insert_role};
 use super::rules::{LAST_RULE, NewRule, insert_rule};
 use super::users::LAST_USER;
+use super::wrapping::{KEY_CHECK, KEY_CHECK_TEXT, SALT, STORE_ID, key_check_place};
 use crate::broker::{RoleName, RuleEffect, Subject, TopicPattern};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, query};
 use std::path::{Path, PathBuf};
@@ -31,7 +33,7 @@ impl Database {
         }
         // SQLite gives -wal and -shm the mode of the file beside them.
         PrivateFile::create(&unfinished, &[])?;
-        let mut connection = options(&unfinished, Durability::Commit).connect().await?;
+        let mut connection = options(&unfinished).connect().await?;
         apply(&mut connection, &unfinished, migrations()).await?;
         query("BEGIN IMMEDIATE").execute(&mut connection).await?;
         fill(&mut connection, key).await?;
@@ -51,7 +53,7 @@ pub(super) async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> 
         .bind(STORE_ID)
         .bind(store.0.as_slice())
         .bind(KEY_CHECK)
-        .bind(wrapping.seal(&key_check_place(), b"securemq")?)
+        .bind(wrapping.seal(&key_check_place(), KEY_CHECK_TEXT)?)
         .execute(&mut *connection)
         .await?;
     if let Some(salt) = key.salt() {
@@ -75,12 +77,20 @@ pub(super) async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> 
         .execute(&mut *connection)
         .await?;
     let keys = Keyring::new(&data_key, &[])?;
-    for name in RoleName::BUILT_IN {
-        let name = RoleName::new(name)?;
-        insert_role(connection, &keys, &StoredRole { name, built_in: true }).await?;
-    }
+    add_built_in_roles(connection, &keys).await?;
     for (role, pattern, what) in BUILT_IN_RULES {
         insert_rule(connection, &keys, built_in_rule(role, pattern, *what)?).await?;
+    }
+    Ok(())
+}
+
+/// Adds the built-in roles that are not there.
+pub(super) async fn add_built_in_roles(connection: &mut SqliteConnection, keys: &Keyring) -> Result<(), StoreError> {
+    for name in RoleName::BUILT_IN {
+        if NameTable::Roles.find(connection, keys, name).await?.is_none() {
+            let name = RoleName::new(name)?;
+            insert_role(connection, keys, &StoredRole { name, built_in: true }).await?;
+        }
     }
     Ok(())
 }

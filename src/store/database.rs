@@ -1,12 +1,15 @@
 //! The database: opened with the master key, read through a few connections, changed one change at a time.
 
-use super::connection::{Change, ChangeConnection, Durability, readers};
-use super::error::{RecordError, RowLabel, StoreError};
-use super::keys::{DataKey, Keyring, MasterKey, Salt, StoreId};
+use super::connection::{Change, ChangeConnection, readers};
+use super::database_path::{DATABASE, database_in};
+use super::error::{RowLabel, StoreError};
+use super::keys::{Keyring, MasterKey, Salt};
 use super::migrate::{migrations, upgrade};
 use super::private_file::PrivateFile;
-use super::seal::{KeyId, Place, RowKey};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool, query, query_as, query_scalar};
+use super::replacement::{finish_replacement, is_replacement_pending};
+use super::wrapping::{load_keys, salt_of};
+use crate::broker::Durability;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool, query, query_scalar};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,44 +28,39 @@ struct Shared {
 
 impl Database {
     /// The name of the database in the data folder.
-    pub const FILE_NAME: &'static str = "securemq.db";
+    pub const FILE_NAME: &'static str = DATABASE;
 
     /// Where the database of a data folder is.
     pub fn path_in(folder: &Path) -> PathBuf {
-        folder.join(Self::FILE_NAME)
+        database_in(folder)
     }
 
     /// Whether a data folder has a database.
     pub fn exists_in(folder: &Path) -> bool {
-        Self::path_in(folder).exists()
+        Self::path_in(folder).exists() || is_replacement_pending(folder)
     }
 
     /// The salt to make the master key from a passphrase with, if this database was made with one.
     pub async fn passphrase_salt(folder: &Path) -> Result<Option<Salt>, StoreError> {
+        finish_replacement(folder)?;
         let path = Self::path_in(folder);
         demand_database(&path)?;
         let readers = readers(&path);
-        let salt = meta::<{ Salt::LEN }>(&mut *readers.acquire().await?, SALT).await?;
+        let salt = salt_of(&mut *readers.acquire().await?).await?;
         readers.close().await;
-        Ok(salt.map(Salt::new))
+        Ok(salt)
     }
 
     /// Opens the database of a data folder; one of an earlier schema is backed up and brought up to date.
     pub async fn open(folder: &Path, key: &MasterKey) -> Result<Self, StoreError> {
+        finish_replacement(folder)?;
         let path = Self::path_in(folder);
         demand_database(&path)?;
         upgrade(&path, migrations()).await?;
         let readers = readers(&path);
         let keys = load_keys(&mut *readers.acquire().await?, &path, key).await?;
-        let changes = Arc::new(ChangeConnection::new(&path, Durability::Commit));
+        let changes = Arc::new(ChangeConnection::new(&path));
         Ok(Self { shared: Arc::new(Shared { path, keys, readers }), changes })
-    }
-
-    /// The same database with a connection of its own for changes, which survive as much as this says: for a writer.
-    #[must_use]
-    pub fn with_durability(&self, durability: Durability) -> Self {
-        let changes = Arc::new(ChangeConnection::new(self.path(), durability));
-        Self { shared: Arc::clone(&self.shared), changes }
     }
 
     /// Closes the connections of all clones, after what they do now.
@@ -90,12 +88,17 @@ impl Database {
     }
 
     pub(super) async fn change(&self) -> Result<Change<'_>, StoreError> {
-        self.changes.begin().await
+        self.changes.begin(Durability::Commit).await
     }
 
-    /// Makes a whole change in one call.
-    pub(super) async fn run(&self, statements: QueryBuilder<Sqlite>) -> Result<(), StoreError> {
-        self.changes.run(statements).await
+    /// Begins a change that must survive this much.
+    pub(super) async fn change_that_survives(&self, durability: Durability) -> Result<Change<'_>, StoreError> {
+        self.changes.begin(durability).await
+    }
+
+    /// Makes a whole change in one call, which must survive this much.
+    pub(super) async fn run(&self, statements: QueryBuilder<Sqlite>, durability: Durability) -> Result<(), StoreError> {
+        self.changes.run(statements, durability).await
     }
 
     /// The number of the present users, roles and rules: it grows with every change of them. Cheap.
@@ -121,64 +124,11 @@ impl Database {
 }
 
 /// A database file that is there and that only its owner may touch.
-fn demand_database(path: &Path) -> Result<(), StoreError> {
+pub(super) fn demand_database(path: &Path) -> Result<(), StoreError> {
     if !path.exists() {
         return Err(StoreError::NoDatabase { path: path.to_owned() });
     }
     PrivateFile::demand(path)
-}
-
-/// Unwraps the data keys. A check value tells a wrong master key from an altered row.
-async fn load_keys(connection: &mut SqliteConnection, path: &Path, key: &MasterKey) -> Result<Keyring, StoreError> {
-    let missing = |name| StoreError::Missing { table: META, row: RowLabel::Name(name) };
-    let store = meta(connection, STORE_ID).await?.map(StoreId).ok_or_else(|| missing(STORE_ID))?;
-    let check: Vec<u8> = meta_value(connection, KEY_CHECK).await?.ok_or_else(|| missing(KEY_CHECK))?;
-    let wrapping = key.wrapping_key(&store)?;
-    if wrapping.open(&key_check_place(), &check).is_err() {
-        return Err(StoreError::WrongKey { path: path.to_owned() });
-    }
-    let rows: Vec<(i64, Vec<u8>)> =
-        query_as("SELECT id, wrapped FROM data_keys ORDER BY id").fetch_all(&mut *connection).await?;
-    let mut keys = Vec::with_capacity(rows.len());
-    for (id, wrapped) in rows {
-        let unknown = |_| Place { table: "data_keys", column: "wrapped", row: RowKey::Number(id) }.error();
-        let id = u32::try_from(id).map(KeyId).map_err(unknown)?;
-        keys.push(DataKey::unwrap(id, &wrapped, &wrapping)?);
-    }
-    let (first, later) =
-        keys.split_first().ok_or(StoreError::Missing { table: "data_keys", row: RowLabel::Number(1) })?;
-    Keyring::new(first, later)
-}
-
-/// The value of a row of table meta.
-pub(super) async fn meta_value(
-    connection: &mut SqliteConnection,
-    name: &'static str,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    Ok(query_scalar("SELECT value FROM meta WHERE name = ?").bind(name).fetch_optional(connection).await?)
-}
-
-async fn meta<const N: usize>(
-    connection: &mut SqliteConnection,
-    name: &'static str,
-) -> Result<Option<[u8; N]>, StoreError> {
-    let Some(value) = meta_value(connection, name).await? else { return Ok(None) };
-    let bytes = <[u8; N]>::try_from(value.as_slice()).map_err(|_| StoreError::Unreadable {
-        table: META,
-        row: RowLabel::Name(name),
-        source: RecordError::CutOff,
-    })?;
-    Ok(Some(bytes))
-}
-
-/// Where a sealed value of table meta stands.
-pub(super) fn meta_place(name: &'static str) -> Place<'static> {
-    Place { table: META, column: "value", row: RowKey::Name(name) }
-}
-
-/// Where the value stands that only the right master key opens.
-pub(super) fn key_check_place() -> Place<'static> {
-    meta_place(KEY_CHECK)
 }
 
 /// The number of the present users, roles and rules, within a reading.
@@ -205,9 +155,5 @@ fn no_counter(name: &'static str) -> StoreError {
     StoreError::Missing { table: "counters", row: RowLabel::Name(name) }
 }
 
-const META: &str = "meta";
-pub(super) const STORE_ID: &str = "store_id";
-pub(super) const KEY_CHECK: &str = "key_check";
-pub(super) const SALT: &str = "salt";
 pub(super) const GENERATION: &str = "generation";
 pub(super) const GENERATION_IN_FORCE: &str = "generation_in_force";

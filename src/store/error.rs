@@ -1,6 +1,6 @@
 //! What can go wrong with the store: which file or row, why, and what mends it.
 
-use crate::broker::{DurableId, InvalidName, InvalidPattern, RoleName, RuleId, UserName};
+use crate::broker::{ClassName, DurableId, InvalidName, InvalidPattern, RoleName, RuleId, UserName};
 use crate::protocol::{InvalidClientId, InvalidText, InvalidTopic};
 use std::fmt;
 use std::io;
@@ -95,6 +95,52 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The keys in a database, or the pages that lead to them, are damaged.
+    #[error("the keys in {} cannot be read, and without them nothing in it can; it was left as it is: restore a backup with `securemq restore FILE --force`", path.display())]
+    KeysDamaged {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A file that is no backup.
+    #[error("{} is no backup of securemq; name a file that `securemq backup` wrote", path.display())]
+    NotABackup {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A backup in a format of a later version of the program.
+    #[error("{} is a backup of format {found}, and this securemq knows format {known}; restore it with the newer securemq", path.display())]
+    NewerBackup {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The one that this program knows.
+        known: i64,
+    },
+    /// A passphrase that opens nothing in a backup.
+    #[error("the passphrase does not open {}; try again", path.display())]
+    WrongPassphrase {
+        /// The backup.
+        path: PathBuf,
+    },
+    /// A backup that does not hold what was written.
+    #[error("{} was altered or is damaged, and nothing was changed; restore another backup", path.display())]
+    BackupDamaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is to be restored would be lost among what is there.
+    #[error("{} holds data already, and nothing was changed; name an empty folder with --data-dir, or set its data aside with --force", path.display())]
+    DataExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A path that SQLite cannot be told.
+    #[error("the name {} is not UTF-8; choose another", path.display())]
+    PathNotText {
+        /// The path.
+        path: PathBuf,
+    },
     /// The schema could not be brought up to date.
     #[error("the schema of {} could not be brought up to date: {source}; the backup beside it is as it was before", path.display())]
     Migration {
@@ -157,6 +203,31 @@ pub enum StoreError {
     /// No such rule.
     #[error("there is no rule {0}")]
     RuleUnknown(RuleId),
+    /// The class is there already.
+    #[error("there is already a class {0}")]
+    ClassExists(ClassName),
+    /// No such class.
+    #[error("there is no class {0}")]
+    ClassUnknown(ClassName),
+    /// The user does not belong to the class.
+    #[error("user {user} is not in class {class}")]
+    NotInClass {
+        /// Who.
+        user: UserName,
+        /// Where.
+        class: ClassName,
+    },
+    /// More of something than is kept.
+    #[error("there are {most} {what} already, and more are not kept; remove some that are not needed")]
+    TooMany {
+        /// How many are kept.
+        most: usize,
+        /// Of what.
+        what: &'static str,
+    },
+    /// No such key of a program.
+    #[error("there is no key {0}")]
+    ApiKeyUnknown(i64),
     /// A built-in role has a name that is none.
     #[error("a built-in role cannot be made: {0}")]
     BuiltInRole(#[from] InvalidName),
@@ -170,7 +241,7 @@ pub enum StoreError {
     #[error("the disk that holds the database is full; free some space")]
     DiskFull,
     /// The bytes on the disk are no longer a database.
-    #[error("the database file is damaged: {0}; restore a backup")]
+    #[error("the database file is damaged: {0}; `securemq serve` salvages what verifies, or restore a backup")]
     Damaged(sqlx::Error),
     /// SQLite refused for another reason.
     #[error("the database refuses: {0}")]
@@ -303,6 +374,25 @@ impl From<sqlx::Error> for StoreError {
             Some(SQLITE_FULL) => Self::DiskFull,
             Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Damaged(error),
             _ => Self::Database(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether bytes that changed on the disk can be the reason: then a salvage helps, or a backup.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_)
+            | Self::NotOurs { .. }
+            | Self::Missing { .. }
+            | Self::Unreadable { .. }
+            | Self::Sealed(_)
+            | Self::Database(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => true,
+            // A schema that makes no sense, or lacks a table.
+            Self::Database(error) => {
+                error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "1")
+            }
+            _ => false,
         }
     }
 }

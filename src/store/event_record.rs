@@ -3,7 +3,7 @@
 use super::error::RecordError;
 use super::record::{Decoder, Encoder};
 use super::wall_clock::UnixMillis;
-use crate::broker::{Address, AuditEvent, EventKind, Reason, RuleId, Who};
+use crate::broker::{Address, AuditEvent, Durability, EventKind, Reason, RuleId, Who};
 use crate::protocol::{ProtocolVersion, QoS};
 use std::net::{IpAddr, SocketAddr};
 
@@ -86,7 +86,10 @@ fn decode_who(decoder: &mut Decoder<'_>) -> Result<Who, RecordError> {
 }
 
 fn encode_kind(encoder: &mut Encoder, kind: &EventKind) {
-    encoder.byte(kind.number());
+    encoder.byte(match kind {
+        EventKind::Published { durability: Some(_), .. } => PUBLISHED_WITH_CLASS,
+        _ => kind.number(),
+    });
     match kind {
         EventKind::Connected { version, session_present, encrypted } => {
             encoder.byte(version.level());
@@ -107,12 +110,15 @@ fn encode_kind(encoder: &mut Encoder, kind: &EventKind) {
             encode_rule(encoder, *rule);
         }
         EventKind::Unsubscribed { filter } => encoder.string(filter.as_str()),
-        EventKind::Published { topic, size, qos, retain, delivered } => {
+        EventKind::Published { topic, size, qos, retain, delivered, durability } => {
             encoder.string(topic.as_str());
             encoder.number(u64::from(*size));
             encoder.byte(qos.bits());
             encoder.flag(*retain);
             encoder.number(u64::from(*delivered));
+            if let Some(class) = durability {
+                encoder.byte(encode_class(*class));
+            }
         }
         EventKind::PublishRefused { topic, size, reason, rule } => {
             encoder.string(topic.as_str());
@@ -139,6 +145,7 @@ fn encode_kind(encoder: &mut Encoder, kind: &EventKind) {
 
 fn decode_kind(decoder: &mut Decoder<'_>) -> Result<EventKind, RecordError> {
     Ok(match decoder.byte()? {
+        PUBLISHED_WITH_CLASS => decode_published(decoder, |decoder| decode_class(decoder).map(Some))?,
         1 => EventKind::Connected {
             version: decode_version(decoder)?,
             session_present: decoder.flag()?,
@@ -153,13 +160,7 @@ fn decode_kind(decoder: &mut Decoder<'_>) -> Result<EventKind, RecordError> {
             rule: decode_rule(decoder)?,
         },
         6 => EventKind::Unsubscribed { filter: decoder.text()? },
-        7 => EventKind::Published {
-            topic: decoder.text()?,
-            size: decoder.narrow()?,
-            qos: decode_qos(decoder)?,
-            retain: decoder.flag()?,
-            delivered: decoder.narrow()?,
-        },
+        7 => decode_published(decoder, |_| Ok(None))?,
         8 => EventKind::PublishRefused {
             topic: decoder.text()?,
             size: decoder.narrow()?,
@@ -175,6 +176,37 @@ fn decode_kind(decoder: &mut Decoder<'_>) -> Result<EventKind, RecordError> {
         33 => EventKind::LeftOut { count: decoder.number()? },
         other => return Err(RecordError::UnknownKind(u64::from(other))),
     })
+}
+
+fn decode_published(
+    decoder: &mut Decoder<'_>,
+    durability: impl FnOnce(&mut Decoder<'_>) -> Result<Option<Durability>, RecordError>,
+) -> Result<EventKind, RecordError> {
+    Ok(EventKind::Published {
+        topic: decoder.text()?,
+        size: decoder.narrow()?,
+        qos: decode_qos(decoder)?,
+        retain: decoder.flag()?,
+        delivered: decoder.narrow()?,
+        durability: durability(decoder)?,
+    })
+}
+
+fn encode_class(class: Durability) -> u8 {
+    match class {
+        Durability::Memory => 0,
+        Durability::Os => 1,
+        Durability::Commit => 2,
+    }
+}
+
+fn decode_class(decoder: &mut Decoder<'_>) -> Result<Durability, RecordError> {
+    match decoder.byte()? {
+        0 => Ok(Durability::Memory),
+        1 => Ok(Durability::Os),
+        2 => Ok(Durability::Commit),
+        other => Err(RecordError::UnknownKind(u64::from(other))),
+    }
 }
 
 fn encode_reason(encoder: &mut Encoder, reason: Reason) {
@@ -213,6 +245,8 @@ fn decode_version(decoder: &mut Decoder<'_>) -> Result<ProtocolVersion, RecordEr
 }
 
 const VERSION: u8 = 1;
+/// An event of kind 7 whose message had a class of its own, which comes last.
+const PUBLISHED_WITH_CLASS: u8 = 107;
 const ADDRESS_NONE: u8 = 0;
 const ADDRESS_LOCAL: u8 = 1;
 const ADDRESS_V4: u8 = 4;
@@ -236,6 +270,10 @@ mod tests {
         prop::sample::select(vec![QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce])
     }
 
+    fn class() -> impl Strategy<Value = Option<Durability>> {
+        prop::option::of(prop::sample::select(Durability::ALL.to_vec()))
+    }
+
     fn rule() -> impl Strategy<Value = Option<RuleId>> {
         prop::option::of(any::<i64>().prop_map(RuleId))
     }
@@ -256,8 +294,15 @@ mod tests {
                 rule
             }),
             text().prop_map(|filter| EventKind::Unsubscribed { filter }),
-            (text(), any::<u32>(), qos(), any::<bool>(), any::<u32>()).prop_map(
-                |(topic, size, qos, retain, delivered)| EventKind::Published { topic, size, qos, retain, delivered }
+            (text(), any::<u32>(), qos(), any::<bool>(), any::<u32>(), class()).prop_map(
+                |(topic, size, qos, retain, delivered, durability)| EventKind::Published {
+                    topic,
+                    size,
+                    qos,
+                    retain,
+                    delivered,
+                    durability
+                }
             ),
             (text(), any::<u32>(), reason(), rule())
                 .prop_map(|(topic, size, reason, rule)| EventKind::PublishRefused { topic, size, reason, rule }),
@@ -330,6 +375,7 @@ mod tests {
                     qos: QoS::AtLeastOnce,
                     retain: false,
                     delivered: 1,
+                    durability: None,
                 },
             },
         };

@@ -163,6 +163,6 @@ fn no_more_runs() -> StoreError {
 }
 
 const TABLE: &str = "journal";
-const RUN: &str = "run";
+pub(super) const RUN: &str = "run";
 /// SQLite takes 32,766 values in one statement, and a row has four.
 const ROWS_PER_STATEMENT: usize = 4000;

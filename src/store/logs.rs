@@ -1,13 +1,14 @@
 //! The log of events: sealed batches, each chained to the one before, so that none can be altered, moved or taken out of
 //! the middle without being noticed.
 
-use super::database::{Database, meta_place, meta_value};
+use super::database::Database;
 use super::error::{RecordError, RowLabel, StoreError};
 use super::event_record::{StoredEvent, decode, encode};
 use super::keys::Keyring;
 use super::record::{Decoder, Encoder};
 use super::seal::{Place, RowKey};
 use super::wall_clock::UnixMillis;
+use super::wrapping::{meta_place, meta_value};
 use aws_lc_rs::hmac;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, query, query_as, query_scalar};
 
@@ -229,60 +230,9 @@ impl Database {
         use sqlx::Connection;
         let mut reader = self.readers().acquire().await?;
         let mut snapshot = reader.begin().await?;
-        let mut report = ChainReport::default();
-        let anchor = match read_mark(&mut snapshot, self.keys(), ANCHOR).await {
-            Ok(anchor) => anchor.unwrap_or_default(),
-            Err(StoreError::Sealed(_) | StoreError::Unreadable { .. }) => {
-                report.found(ChainBreak::Mark("beginning"));
-                Mark::default()
-            }
-            Err(error) => return Err(error),
-        };
-        let mut previous = anchor;
-        loop {
-            let rows: Vec<(i64, i64, Vec<u8>, Vec<u8>)> =
-                query_as("SELECT seq, count, sealed, chain FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
-                    .bind(previous.seq)
-                    .bind(BATCHES_AT_ONCE)
-                    .fetch_all(&mut *snapshot)
-                    .await?;
-            if rows.is_empty() {
-                break;
-            }
-            for (seq, count, sealed, chain) in rows {
-                previous = self.verify_batch(&mut report, previous, &(seq, count, sealed), &chain);
-            }
-        }
-        match read_mark(&mut snapshot, self.keys(), HEAD).await {
-            Ok(head) => {
-                let expected = head.unwrap_or_default().seq;
-                if expected != previous.seq {
-                    report.found(ChainBreak::CutOff { found: previous.seq, expected });
-                }
-            }
-            Err(StoreError::Sealed(_) | StoreError::Unreadable { .. }) => report.found(ChainBreak::Mark("end")),
-            Err(error) => return Err(error),
-        }
+        let report = verify_chain(&mut snapshot, self.keys()).await?;
         snapshot.commit().await?;
         Ok(report)
-    }
-
-    fn verify_batch(&self, report: &mut ChainReport, previous: Mark, row: &(i64, i64, Vec<u8>), chain: &[u8]) -> Mark {
-        report.batches += 1;
-        let seq = row.0;
-        let chain = Chain::of_column(chain);
-        let expected = previous.seq.saturating_add(1);
-        let gap = seq != expected;
-        if gap {
-            report.found(ChainBreak::Missing { first: expected, last: seq.saturating_sub(1) });
-        }
-        // What a batch after a gap follows is gone, so only its seal speaks for it.
-        let follows = gap || Chain::next(self.keys(), previous.chain, seq, row.1, &row.2) == chain;
-        match open(self.keys(), row) {
-            Ok(events) if follows => report.events += u64::try_from(events.len()).unwrap_or_default(),
-            Ok(_) | Err(_) => report.found(ChainBreak::Altered(seq)),
-        }
-        Mark { seq, chain }
     }
 
     /// The last of the oldest batches that are beyond what is kept.
@@ -319,6 +269,69 @@ impl Database {
         query("PRAGMA incremental_vacuum(1000)").execute(change.connection()).await?;
         change.commit().await
     }
+}
+
+/// Checks the log, within whatever transaction the connection is in.
+pub(super) async fn verify_chain(connection: &mut SqliteConnection, keys: &Keyring) -> Result<ChainReport, StoreError> {
+    let mut report = ChainReport::default();
+    let anchor = match read_mark(connection, keys, ANCHOR).await {
+        Ok(anchor) => anchor.unwrap_or_default(),
+        Err(StoreError::Sealed(_) | StoreError::Unreadable { .. }) => {
+            report.found(ChainBreak::Mark("beginning"));
+            Mark::default()
+        }
+        Err(error) => return Err(error),
+    };
+    let mut previous = anchor;
+    loop {
+        let rows: Vec<(i64, i64, Vec<u8>, Vec<u8>)> =
+            query_as("SELECT seq, count, sealed, chain FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
+                .bind(previous.seq)
+                .bind(BATCHES_AT_ONCE)
+                .fetch_all(&mut *connection)
+                .await?;
+        if rows.is_empty() {
+            break;
+        }
+        for (seq, count, sealed, chain) in rows {
+            previous = verify_batch(keys, &mut report, previous, &(seq, count, sealed), &chain);
+        }
+    }
+    match read_mark(connection, keys, HEAD).await {
+        Ok(head) => {
+            let expected = head.unwrap_or_default().seq;
+            if expected != previous.seq {
+                report.found(ChainBreak::CutOff { found: previous.seq, expected });
+            }
+        }
+        Err(StoreError::Sealed(_) | StoreError::Unreadable { .. }) => report.found(ChainBreak::Mark("end")),
+        Err(error) => return Err(error),
+    }
+    Ok(report)
+}
+
+fn verify_batch(
+    keys: &Keyring,
+    report: &mut ChainReport,
+    previous: Mark,
+    row: &(i64, i64, Vec<u8>),
+    chain: &[u8],
+) -> Mark {
+    report.batches += 1;
+    let seq = row.0;
+    let chain = Chain::of_column(chain);
+    let expected = previous.seq.saturating_add(1);
+    let gap = seq != expected;
+    if gap {
+        report.found(ChainBreak::Missing { first: expected, last: seq.saturating_sub(1) });
+    }
+    // What a batch after a gap follows is gone, so only its seal speaks for it.
+    let follows = gap || Chain::next(keys, previous.chain, seq, row.1, &row.2) == chain;
+    match open(keys, row) {
+        Ok(events) if follows => report.events += u64::try_from(events.len()).unwrap_or_default(),
+        Ok(_) | Err(_) => report.found(ChainBreak::Altered(seq)),
+    }
+    Mark { seq, chain }
 }
 
 /// Appends batches, one row each, in one statement. Empty ones are left out.
@@ -361,6 +374,16 @@ async fn last_mark(connection: &mut SqliteConnection, keys: &Keyring) -> Result<
     };
     let written = readable(HEAD).await?.unwrap_or_default().seq;
     Ok(Mark { seq: last.seq.max(written), ..last })
+}
+
+/// Takes out the marks that do not open. Without them the log goes on from its last batch.
+pub(super) async fn mend_marks(connection: &mut SqliteConnection, keys: &Keyring) -> Result<(), StoreError> {
+    for name in [ANCHOR, HEAD] {
+        if read_mark(connection, keys, name).await.is_err() {
+            query("DELETE FROM meta WHERE name = ?").bind(name).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
 }
 
 fn open(keys: &Keyring, (seq, count, sealed): &(i64, i64, Vec<u8>)) -> Result<Vec<StoredEvent>, StoreError> {

@@ -1,10 +1,11 @@
 //! The schema: forward only, with a backup before every change, and newer files refused untouched.
 
-use super::connection::{Durability, options, read_only_options};
+use super::connection::{options, read_only_options};
+use super::copy::{copy_to, unfinished};
 use super::error::StoreError;
-use super::private_file::{PrivateFile, put_in_place, remove_if_there};
+use super::private_file::{put_in_place, remove_if_there};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, query, query_scalar};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, query_scalar};
 use std::path::{Path, PathBuf};
 
 /// The steps from nothing to the present schema.
@@ -12,6 +13,7 @@ pub(super) fn migrations() -> Vec<Migration> {
     vec![
         migration(1, "init", include_str!("migrations/0001_init.sql")),
         migration(2, "journal", include_str!("migrations/0002_journal.sql")),
+        migration(4, "classes", include_str!("migrations/0004_classes.sql")),
     ]
 }
 
@@ -20,7 +22,7 @@ fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
 }
 
 /// The latest migration that was applied to a database; `None` for one that is not ours.
-async fn schema_of(connection: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
+pub(super) async fn schema_of(connection: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
     let ours: Option<i64> =
         query_scalar("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'")
             .fetch_optional(&mut *connection)
@@ -45,8 +47,8 @@ pub(super) async fn upgrade(path: &Path, migrations: Vec<Migration>) -> Result<(
         return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
     }
     if found < known {
-        let mut connection = options(path, Durability::Commit).connect().await?;
-        backup(&mut connection, path, &backup_path(path, found)).await?;
+        let mut connection = options(path).connect().await?;
+        backup(&mut connection, &backup_path(path, found)).await?;
         apply(&mut connection, path, migrations).await?;
         connection.close().await?;
     }
@@ -65,16 +67,10 @@ pub(super) async fn apply(
         .map_err(|source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) })
 }
 
-/// Writes a whole copy of the database, as sealed as it is, to a new file.
-async fn backup(connection: &mut SqliteConnection, path: &Path, to: &Path) -> Result<(), StoreError> {
-    let mut unfinished = to.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    let unfinished = PathBuf::from(unfinished);
-    remove_if_there(&unfinished)?;
-    // VACUUM INTO writes into an empty file that exists, and so keeps its mode.
-    PrivateFile::create(&unfinished, &[])?;
-    let target = unfinished.to_str().ok_or_else(|| StoreError::NotOurs { path: path.to_owned() })?;
-    query("VACUUM INTO ?").bind(target).execute(&mut *connection).await?;
+/// Keeps a whole copy of the database, as sealed as it is.
+async fn backup(connection: &mut SqliteConnection, to: &Path) -> Result<(), StoreError> {
+    let unfinished = unfinished(to);
+    copy_to(connection, &unfinished).await?;
     match put_in_place(&unfinished, to) {
         // An earlier attempt at the same upgrade made it; the older copy is the one to keep.
         Err(StoreError::AlreadyExists { .. }) => remove_if_there(&unfinished),

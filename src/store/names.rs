@@ -1,4 +1,4 @@
-//! Users and roles are found by their names, through blind indexes.
+//! Users, roles and classes are found by their names, through blind indexes.
 
 use super::error::StoreError;
 use super::keys::Keyring;
@@ -10,6 +10,7 @@ use sqlx::{SqliteConnection, query_scalar};
 pub(super) enum NameTable {
     Users,
     Roles,
+    Classes,
 }
 
 impl NameTable {
@@ -17,6 +18,7 @@ impl NameTable {
         match self {
             Self::Users => keys.index("users", name),
             Self::Roles => keys.index("roles", name),
+            Self::Classes => keys.index("classes", name),
         }
     }
 
@@ -30,6 +32,7 @@ impl NameTable {
         let sql = match self {
             Self::Users => "SELECT id FROM users WHERE name_index = ?",
             Self::Roles => "SELECT id FROM roles WHERE name_index = ?",
+            Self::Classes => "SELECT id FROM classes WHERE name_index = ?",
         };
         Ok(query_scalar(sql).bind(self.index(keys, name).as_bytes()).fetch_optional(connection).await?)
     }

@@ -13,18 +13,22 @@ pub struct PrivateFile;
 
 impl PrivateFile {
     /// Writes a new file and makes sure that it survives a loss of power. A file that exists is left as it is.
+    ///
+    /// It is written under another name and renamed when it is whole: a crash leaves no half-made file.
     pub fn create(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
-        let failed = |action, source| StoreError::File { action, path: path.to_owned(), source };
+        if path.exists() {
+            return Err(StoreError::AlreadyExists { path: path.to_owned() });
+        }
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".unfinished");
+        let unfinished = PathBuf::from(unfinished);
+        remove_if_there(&unfinished)?;
+        let failed = |action, source| StoreError::File { action, path: unfinished.clone(), source };
         let mut options = OpenOptions::new();
-        let mut file = match options.write(true).create_new(true).mode(FILE_MODE).open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(StoreError::AlreadyExists { path: path.to_owned() });
-            }
-            Err(error) => return Err(failed(FileAction::Create, error)),
-        };
+        let file = options.write(true).create_new(true).mode(FILE_MODE).open(&unfinished);
+        let mut file = file.map_err(|error| failed(FileAction::Create, error))?;
         file.write_all(contents).and_then(|()| file.sync_all()).map_err(|error| failed(FileAction::Write, error))?;
-        sync_folder_of(path)
+        put_in_place(&unfinished, path)
     }
 
     /// Reads a file of at most `limit` bytes; one that is open to others or belongs to somebody else is refused.
@@ -49,13 +53,21 @@ impl PrivateFile {
     }
 }
 
-/// Makes a folder that only its owner may enter, where there is none.
+/// Makes a folder that only its owner may enter, where there is none, and makes sure that it survives a loss of power:
+/// what is synced in it is lost if its own name is.
 pub fn create_private_folder(path: &Path) -> Result<(), StoreError> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing: Vec<_> = path.ancestors().take_while(is_missing).collect();
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(|source| StoreError::File {
         action: FileAction::Create,
         path: path.to_owned(),
         source,
-    })
+    })?;
+    if missing.is_empty() {
+        // An earlier start that was killed may have made it. Where we may not look, it was somebody else.
+        let _ = sync_folder_of(path);
+    }
+    missing.into_iter().try_for_each(sync_folder_of)
 }
 
 /// Puts a file in its place and makes sure that it stays there; an existing file is never replaced.
@@ -66,6 +78,19 @@ pub(super) fn put_in_place(from: &Path, to: &Path) -> Result<(), StoreError> {
         Err(rustix::io::Errno::EXIST) => Err(StoreError::AlreadyExists { path: to.to_owned() }),
         Err(error) => Err(StoreError::File { action: FileAction::Rename, path: from.to_owned(), source: error.into() }),
     }
+}
+
+/// Puts a file in its place, whatever is there, and makes sure that it stays there.
+pub(super) fn replace(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::File { action: FileAction::Rename, path: from.to_owned(), source };
+    fs::rename(from, to).map_err(failed)?;
+    sync_folder_of(to)
+}
+
+/// Makes sure that what was written to a file survives a loss of power.
+pub(super) fn sync_file(path: &Path) -> Result<(), StoreError> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|source| StoreError::File { action: FileAction::Write, path: path.to_owned(), source })
 }
 
 /// Removes a file if it is there.
@@ -94,7 +119,7 @@ fn demand_private(path: &Path, file: &File) -> Result<(), StoreError> {
 }
 
 /// A new name in a folder survives a loss of power only when the folder itself is written.
-fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -123,6 +148,16 @@ mod tests {
         PrivateFile::create(&path, b"one").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & PERMISSIONS, FILE_MODE);
         assert!(matches!(PrivateFile::create(&path, b"two"), Err(StoreError::AlreadyExists { .. })));
+        assert_eq!(PrivateFile::read(&path, 10).unwrap().as_slice(), b"one");
+    }
+
+    #[test]
+    fn what_a_crash_left_half_made_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        fs::write(folder.path().join("secret.unfinished"), "o").unwrap();
+        PrivateFile::create(&path, b"one").unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(PrivateFile::read(&path, 10).unwrap().as_slice(), b"one");
     }
 

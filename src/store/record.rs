@@ -1,7 +1,7 @@
 //! The bytes inside a seal: numbers as varints, strings with their length, a version byte in front.
 
 use super::error::RecordError;
-use crate::broker::{Principal, RoleName, SessionKey, UserName};
+use crate::broker::{ClassName, Principal, RoleName, SessionKey, UserName};
 use crate::protocol::{ClientId, InvalidText, Text, TopicName};
 use bytes::Bytes;
 
@@ -167,6 +167,10 @@ impl<'a> Decoder<'a> {
 
     pub(super) fn role_name(&mut self) -> Result<RoleName, RecordError> {
         Ok(RoleName::new(self.string()?)?)
+    }
+
+    pub(super) fn class_name(&mut self) -> Result<ClassName, RecordError> {
+        Ok(ClassName::new(self.string()?)?)
     }
 
     pub(super) fn option<T>(

@@ -6,7 +6,7 @@ use super::keys::Keyring;
 use super::record::{Decoder, Encoder};
 use super::seal::{BlindIndex, Place, RowKey};
 use super::wall_clock::UnixMillis;
-use crate::broker::{Message, MessageProperties, Origin, RetainedVersion};
+use crate::broker::{Durability, Message, MessageProperties, Origin, RetainedVersion};
 use crate::protocol::{QoS, TopicName};
 use sqlx::{QueryBuilder, Sqlite, query_as};
 use std::sync::Arc;
@@ -133,6 +133,11 @@ fn open(keys: &Keyring, (column, version, sealed): &(Vec<u8>, Vec<u8>, Vec<u8>))
     record.map_err(|source| StoreError::Unreadable { table: TABLE, row: place.row.label(), source })
 }
 
+/// The blind index that goes with what is sealed in a row.
+pub(super) fn index_of(keys: &Keyring, opened: &[u8]) -> Option<BlindIndex> {
+    decode(opened).ok().map(|record| topic_index(keys, &record.message.topic))
+}
+
 fn place(index: &BlindIndex) -> Place<'_> {
     Place { table: TABLE, column: "sealed", row: RowKey::Index(index) }
 }
@@ -192,7 +197,9 @@ fn decode(bytes: &[u8]) -> Result<RetainedRecord, RecordError> {
     }
     let payload = decoder.bytes()?;
     decoder.finish()?;
-    let message = Message { topic, payload, qos, retain, expires_at: None, origin, properties };
+    let durability = Durability::Commit;
+    let message =
+        Message { topic, payload, qos, retain, expires_at: None, origin, durability, properties: properties.into() };
     Ok(RetainedRecord { version, expires, message })
 }
 

@@ -5,7 +5,7 @@ use super::error::{RecordError, StoreError};
 use super::keys::Keyring;
 use super::names::NameTable;
 use super::record::{Decoder, Encoder};
-use super::seal::{Place, RowKey};
+use super::seal::{BlindIndex, Place, RowKey};
 use crate::broker::RoleName;
 use sqlx::{SqliteConnection, query, query_as};
 
@@ -93,6 +93,11 @@ pub(super) async fn demand_role(
     }
     let known = all_roles(connection, keys).await?.into_iter().map(|role| role.name).collect();
     Err(StoreError::RoleUnknown { name: name.clone(), known })
+}
+
+/// The blind index that goes with what is sealed in a row.
+pub(super) fn index_of(keys: &Keyring, opened: &[u8]) -> Option<BlindIndex> {
+    decode(opened).ok().map(|role| NameTable::Roles.index(keys, role.name.as_str()))
 }
 
 fn place(id: i64) -> Place<'static> {

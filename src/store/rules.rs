@@ -108,11 +108,16 @@ fn open(keys: &Keyring, (id, subject, sealed): (i64, Vec<u8>, Vec<u8>)) -> Resul
     rule.map_err(|source| StoreError::Unreadable { table: TABLE, row: place(id).row.label(), source })
 }
 
-fn subject_index(keys: &Keyring, subject: &Subject) -> BlindIndex {
+pub(super) fn subject_index(keys: &Keyring, subject: &Subject) -> BlindIndex {
     match subject {
         Subject::User(name) => keys.index("rules of users", name.as_str()),
         Subject::Role(name) => keys.index("rules of roles", name.as_str()),
     }
+}
+
+/// The blind index that goes with what is sealed in a row.
+pub(super) fn index_of(keys: &Keyring, opened: &[u8]) -> Option<BlindIndex> {
+    decode(RuleId(0), opened).ok().map(|rule| subject_index(keys, &rule.subject))
 }
 
 fn place(id: i64) -> Place<'static> {

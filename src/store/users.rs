@@ -1,5 +1,7 @@
 //! Accounts: a name, a role, and what proves who it is.
 
+use super::api_keys::remove_keys_of;
+use super::classes::{Seat, leave_all_classes};
 use super::database::{Database, GENERATION, count};
 use super::error::{RecordError, StoreError};
 use super::keys::Keyring;
@@ -7,7 +9,8 @@ use super::names::NameTable;
 use super::record::{Decoder, Encoder};
 use super::roles::demand_role;
 use super::rules::remove_rules_of;
-use super::seal::{Place, RowKey};
+use super::seal::{BlindIndex, Place, RowKey};
+use super::second_factors;
 use super::wall_clock::UnixMillis;
 use crate::broker::{RoleName, Subject, UserName};
 use secrecy::{ExposeSecret, SecretString};
@@ -52,19 +55,8 @@ impl Database {
     /// Adds an account; its role must exist, and its name must be free.
     pub async fn add_user(&self, user: &StoredUser) -> Result<(), StoreError> {
         let mut change = self.change().await?;
-        let connection = change.connection();
-        demand_role(connection, self.keys(), &user.role).await?;
-        if NameTable::Users.find(connection, self.keys(), user.name.as_str()).await?.is_some() {
-            return Err(StoreError::UserExists(user.name.clone()));
-        }
-        let id = count(connection, LAST_USER).await?;
-        query("INSERT INTO users (id, name_index, sealed) VALUES (?, ?, ?)")
-            .bind(id)
-            .bind(NameTable::Users.index(self.keys(), user.name.as_str()).as_bytes())
-            .bind(self.keys().seal(&place(id), &encode(user))?)
-            .execute(&mut *connection)
-            .await?;
-        count(connection, GENERATION).await?;
+        insert_user(change.connection(), self.keys(), user).await?;
+        count(change.connection(), GENERATION).await?;
         change.commit().await
     }
 
@@ -92,7 +84,7 @@ impl Database {
         change.commit().await
     }
 
-    /// Gives an account another role, which must exist.
+    /// Gives an account another role, which must exist. If that gives it another seat, it leaves its classes.
     pub async fn set_role(&self, name: &UserName, role: &RoleName, now: UnixMillis) -> Result<(), StoreError> {
         self.change_user(name, now, |user| user.role = role.clone()).await
     }
@@ -112,7 +104,7 @@ impl Database {
         self.change_user(name, now, |user| user.certificate = certificate).await
     }
 
-    /// Removes an account and its rules.
+    /// Removes an account with its rules, its keys, its second factor and its place in classes.
     pub async fn remove_user(&self, name: &UserName) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         let connection = change.connection();
@@ -124,6 +116,9 @@ impl Database {
             return Err(StoreError::UserUnknown(name.clone()));
         }
         remove_rules_of(connection, self.keys(), &Subject::User(name.clone())).await?;
+        remove_keys_of(connection, self.keys(), name).await?;
+        second_factors::remove(connection, self.keys(), name).await?;
+        leave_all_classes(connection, self.keys(), name).await?;
         count(connection, GENERATION).await?;
         change.commit().await
     }
@@ -138,9 +133,13 @@ impl Database {
         let connection = change.connection();
         let found = find_user(connection, self.keys(), name).await?;
         let (id, mut user) = found.ok_or_else(|| StoreError::UserUnknown(name.clone()))?;
+        let seat = Seat::of(&user.role);
         alter(&mut user);
         user.changed = now;
         demand_role(connection, self.keys(), &user.role).await?;
+        if Seat::of(&user.role) != seat {
+            leave_all_classes(connection, self.keys(), name).await?;
+        }
         self.update(connection, id, &user).await?;
         change.commit().await
     }
@@ -165,6 +164,26 @@ pub enum Access {
     Disabled,
 }
 
+/// Adds an account, within a change; its role must exist, and its name must be free.
+pub(super) async fn insert_user(
+    connection: &mut SqliteConnection,
+    keys: &Keyring,
+    user: &StoredUser,
+) -> Result<(), StoreError> {
+    demand_role(connection, keys, &user.role).await?;
+    if NameTable::Users.find(connection, keys, user.name.as_str()).await?.is_some() {
+        return Err(StoreError::UserExists(user.name.clone()));
+    }
+    let id = count(connection, LAST_USER).await?;
+    query("INSERT INTO users (id, name_index, sealed) VALUES (?, ?, ?)")
+        .bind(id)
+        .bind(NameTable::Users.index(keys, user.name.as_str()).as_bytes())
+        .bind(keys.seal(&place(id), &encode(user))?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn all_users(
     connection: &mut SqliteConnection,
     keys: &Keyring,
@@ -176,7 +195,7 @@ pub(super) async fn all_users(
     Ok(users)
 }
 
-async fn find_user(
+pub(super) async fn find_user(
     connection: &mut SqliteConnection,
     keys: &Keyring,
     name: &UserName,
@@ -196,6 +215,11 @@ fn open(keys: &Keyring, (id, name_index, sealed): (i64, Vec<u8>, Vec<u8>)) -> Re
         if agrees { Ok(user) } else { Err(RecordError::Disagrees) }
     });
     user.map_err(|source| StoreError::Unreadable { table: TABLE, row: place(id).row.label(), source })
+}
+
+/// The blind index that goes with what is sealed in a row.
+pub(super) fn index_of(keys: &Keyring, opened: &[u8]) -> Option<BlindIndex> {
+    decode(opened).ok().map(|user| NameTable::Users.index(keys, user.name.as_str()))
 }
 
 fn place(id: i64) -> Place<'static> {

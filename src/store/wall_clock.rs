@@ -23,6 +23,12 @@ impl UnixMillis {
         self.0
     }
 
+    /// The moment that much later, or the last there is.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// The moment that much earlier, or the first there is.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {

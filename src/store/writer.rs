@@ -11,12 +11,12 @@ use super::frames::{FrameGroup, Run};
 use super::logs;
 use super::retained::{self, RetainedChange, RetainedRecord, topic_index};
 use super::seal::BlindIndex;
-use crate::broker::{Frame, RetainedVersion};
+use crate::broker::{Durability, Frame, RetainedVersion};
 use crate::protocol::TopicName;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,8 +33,8 @@ pub enum StoreOp {
         /// Which change this is.
         version: RetainedVersion,
     },
-    /// Appends to the log of events.
-    Events(Vec<StoredEvent>),
+    /// Appends to the log of events; whoever hands them over keeps them in case that they are refused.
+    Events(Arc<Vec<StoredEvent>>),
     /// Begins a run of the broker: its frames may come now. Earlier runs are forgotten once all its shards have said that
     /// they need nothing of them.
     Begin {
@@ -82,6 +82,8 @@ fn frame_size(frame: &Frame) -> usize {
 pub struct Batch {
     /// The changes, in their order.
     pub ops: Vec<StoreOp>,
+    /// What they must survive. A transaction survives what the strongest batch in it must.
+    pub durability: Durability,
     /// Called once, after the commit or its failure, on the writer's task: it must be quick and must not block.
     pub done: Box<dyn FnOnce(Result<(), StoreFailure>) + Send>,
 }
@@ -131,6 +133,8 @@ pub struct WriterCounters {
     pub batches: u64,
     /// Transactions that failed.
     pub failures: u64,
+    /// Why the last of these did.
+    pub last_failure: Option<StoreFailure>,
 }
 
 /// Hands changes to the writer. Cloning is cheap.
@@ -138,6 +142,7 @@ pub struct WriterCounters {
 pub struct WriterHandle {
     sender: mpsc::Sender<Batch>,
     shared: Arc<Shared>,
+    usual: Durability,
 }
 
 #[derive(Default)]
@@ -147,6 +152,7 @@ struct Shared {
     commits: AtomicU64,
     batches: AtomicU64,
     failures: AtomicU64,
+    last_failure: Mutex<Option<StoreFailure>>,
 }
 
 impl WriterHandle {
@@ -175,8 +181,13 @@ impl WriterHandle {
             // Nobody may wait any more.
             let _ = sender.send(result);
         });
-        self.submit(Batch { ops, done });
+        self.submit(Batch { ops, durability: self.usual, done });
         receiver.await.unwrap_or(Err(StoreFailure::Closed))
+    }
+
+    /// What changes survive of which nothing else is said.
+    pub fn usual_durability(&self) -> Durability {
+        self.usual
     }
 
     /// What the writer has done.
@@ -185,6 +196,7 @@ impl WriterHandle {
             commits: self.shared.commits.load(Ordering::Relaxed),
             batches: self.shared.batches.load(Ordering::Relaxed),
             failures: self.shared.failures.load(Ordering::Relaxed),
+            last_failure: *self.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }
@@ -205,12 +217,17 @@ pub struct Writer {
 impl Writer {
     /// Starts the writer of a database on the current runtime. There is one per broker.
     pub fn start(database: Database) -> Self {
+        Self::start_with(database, Durability::Commit)
+    }
+
+    /// The same; what nothing else is said of survives as much as `usual` says, and at least the end of the process.
+    pub fn start_with(database: Database, usual: Durability) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         let shared = Arc::new(Shared::default());
         let stop = CancellationToken::new();
-        let work = Work { database, shared: shared.clone(), graves: Graves::default(), run: None };
+        let work = Work { database, shared: shared.clone(), graves: Graves::default(), run: None, is_failing: false };
         let task = tokio::spawn(work.run(receiver, stop.clone()));
-        Self { handle: WriterHandle { sender, shared }, stop, task }
+        Self { handle: WriterHandle { sender, shared, usual: usual.max(Durability::Os) }, stop, task }
     }
 
     /// Where changes are handed in.
@@ -232,6 +249,9 @@ struct Work {
     shared: Arc<Shared>,
     graves: Graves,
     run: Option<Run>,
+    /// Whether the last transaction failed: that is said once, because a full disk may be where the log of the program
+    /// goes, too.
+    is_failing: bool,
 }
 
 /// What the changes of one transaction come to.
@@ -269,22 +289,21 @@ impl Work {
 
     async fn commit_group(&mut self, group: &mut Vec<Batch>) {
         let size = group.iter().map(Batch::size).sum();
+        let durability = group.iter().map(|batch| batch.durability).max().unwrap_or_default();
         let mut waiters = Vec::with_capacity(group.len());
         let mut ops = Vec::with_capacity(group.len());
         for batch in group.drain(..) {
             ops.extend(batch.ops);
             waiters.push(batch.done);
         }
-        let result = self.commit(&ops).await;
+        let result = self.commit(&ops, durability).await;
         match &result {
             Ok(()) => {
                 self.shared.commits.fetch_add(1, Ordering::Relaxed);
                 self.shared.batches.fetch_add(u64::try_from(waiters.len()).unwrap_or_default(), Ordering::Relaxed);
+                self.is_failing = false;
             }
-            Err(error) => {
-                self.shared.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%error, batches = waiters.len(), "a transaction failed and was undone");
-            }
+            Err(error) => self.note_failure(error),
         }
         self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
         let result = result.map_err(|error| StoreFailure::of(&error));
@@ -293,8 +312,19 @@ impl Work {
         }
     }
 
+    fn note_failure(&mut self, error: &StoreError) {
+        *self.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(StoreFailure::of(error));
+        self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        if self.is_failing {
+            tracing::debug!(%error, "one more transaction failed and was undone");
+        } else {
+            tracing::error!(%error, "a transaction failed and was undone");
+        }
+        self.is_failing = true;
+    }
+
     /// One transaction with few statements in one call, whatever the number of changes.
-    async fn commit(&mut self, ops: &[StoreOp]) -> Result<(), StoreError> {
+    async fn commit(&mut self, ops: &[StoreOp], durability: Durability) -> Result<(), StoreError> {
         let mut group = Group {
             topics: BTreeMap::new(),
             events: Vec::new(),
@@ -306,7 +336,7 @@ impl Work {
         }
         let topics: Vec<_> = group.topics.into_iter().map(|(index, (version, op))| (index, version, op)).collect();
         let run = group.run.as_ref().map(|(_, after)| after.clone());
-        self.write(&topics, &group.events, group.frames, group.run).await?;
+        self.write(&topics, &group.events, group.frames, group.run, durability).await?;
         // What the changes left behind in memory holds only now.
         self.run = run;
         for (index, version, change) in topics {
@@ -367,6 +397,7 @@ impl Work {
         events: &[&[StoredEvent]],
         frames: FrameGroup<'_>,
         run: Option<(Run, Run)>,
+        durability: Durability,
     ) -> Result<(), StoreError> {
         let keys = self.database.keys();
         let mut statements = if events.is_empty() { whole_change() } else { rest_of_change() };
@@ -377,11 +408,11 @@ impl Work {
         }
         if !events.is_empty() {
             // What the log goes on from has to be read within the change.
-            let mut change = self.database.change().await?;
+            let mut change = self.database.change_that_survives(durability).await?;
             logs::append(change.connection(), keys, events).await?;
             change.finish(statements).await
         } else if statements.sql().as_str().len() > nothing {
-            self.database.run(statements).await
+            self.database.run(statements, durability).await
         } else {
             Ok(())
         }

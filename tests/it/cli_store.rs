@@ -96,7 +96,7 @@ fn published(at: u64, user: &str, topic: &str) -> StoredEvent {
     let text = |text| Text::try_from(text).unwrap();
     let who = Who { user: Some(text(user)), client_id: Some(text("lamp")), address: None };
     let qos = QoS::AtLeastOnce;
-    let kind = EventKind::Published { topic: text(topic), size: 3, qos, retain: false, delivered: 1 };
+    let kind = EventKind::Published { topic: text(topic), size: 3, qos, retain: false, delivered: 1, durability: None };
     StoredEvent { at: UnixMillis::from_millis(at), event: AuditEvent { who, kind } }
 }
 
@@ -275,7 +275,8 @@ fn rules_are_added_listed_tried_out_and_removed() {
         let shown = desk.run(&format!("acl check --user sam --topic {topic} --action {action}"));
         (shown.exit, shown.out)
     };
-    let own = "allowed: rule 5: role Student may publish and subscribe to \"students/%u/#\"\n";
+    let own = "allowed: rule 5: role Student may publish and subscribe to \"students/%u/#\"\n\
+               an acknowledgement promises: commit (store.durability)\n";
     assert_eq!(check("publish", "students/sam/lamp"), (0, own.into()));
     assert_eq!(check("publish", "school/bell"), (4, "denied: no rule allows it\n".into()));
     let denied = "denied: rule 7: user sam may not subscribe to \"school/exams/#\"\n";
@@ -303,7 +304,7 @@ fn a_check_explains_a_denial_and_says_it_to_programs() {
     let json: Value = serde_json::from_str(&shown.out).unwrap();
     assert_eq!(shown.exit, 4);
     let expected = serde_json::json!({
-        "allowed": false, "partly_denied": false, "reason": "no rule allows it", "rule": null,
+        "allowed": false, "partly_denied": false, "reason": "no rule allows it", "rule": null, "durability": null,
     });
     assert_eq!(json, expected);
 }
@@ -334,6 +335,48 @@ fn everything_that_is_administered_is_in_the_log_and_no_password_is() {
     assert_eq!(words, expected);
     assert!(log.lines().all(|line| line.contains(" user=uid/")), "{log}");
     assert!(!log.contains(&secret) && !log.contains("correct horse") && !log.contains("argon2"));
+}
+
+#[test]
+fn a_class_is_made_filled_shown_paused_and_removed() {
+    let desk = Desk::new();
+    desk.ok("user add tina --role Teacher --no-password");
+    desk.ok("user add sam --role Student --no-password");
+    assert_eq!(desk.ok("class add 7b"), "class 7b added; its topics begin with c/7b/\n");
+    assert_eq!(desk.ok("class assign 7b tina sam"), "assigned to class 7b: tina, sam\n");
+    let listed = desk.json("class list");
+    let shown = desk.json("class show 7b");
+    assert_eq!(listed[0], shown);
+    assert_eq!(
+        (&shown["teachers"][0], &shown["students"][0], &shown["paused"]),
+        (&"tina".into(), &"sam".into(), &false.into())
+    );
+    assert!(desk.ok("class show 7b").contains("student      sam\n"));
+    let check = |topic: &str| desk.run(&format!("acl check --user sam --topic {topic} --action publish"));
+    assert_eq!(check("c/7b/u/sam/x").exit, 0);
+    assert_eq!(check("c/7b/u/tina/x").exit, 4);
+    desk.ok("class pause 7b");
+    let paused = check("c/7b/u/sam/x");
+    assert_eq!(paused.exit, 4);
+    assert!(format!("{}{}", paused.out, paused.err).contains("the class is paused"), "{} {}", paused.out, paused.err);
+    desk.ok("class resume 7b");
+    assert_eq!(check("c/7b/u/sam/x").exit, 0);
+    assert_eq!(desk.ok("class unassign 7b sam"), "no longer in class 7b: sam\n");
+    for (arguments, exit, err) in [
+        ("class unassign 7b sam", 3, "user sam is not in class 7b"),
+        ("class assign 7b nobody", 3, "there is no user nobody"),
+        ("class show 8a", 3, "there is no class 8a"),
+        ("class add 7b", 1, "there is already a class 7b"),
+        ("class add a/b", 2, "'/'"),
+        ("class add $SYS", 2, "does not begin with '$'"),
+    ] {
+        let shown = desk.run(arguments);
+        assert_eq!(shown.exit, exit, "{arguments}: {}", shown.err);
+        assert!(shown.err.contains(err), "{arguments}: {}", shown.err);
+    }
+    assert_eq!(desk.ok("class remove 7b"), "class 7b is removed; its members stay users\n");
+    assert_eq!(desk.json("class list"), serde_json::json!([]));
+    assert!(desk.ok("logs --action ADMIN --limit 3").contains("class remove 7b"));
 }
 
 #[test]

@@ -2,12 +2,12 @@
 //!
 //! `SECUREMQ_KILLS` sets the number of rounds, `SECUREMQ_KILL_SEED` the moments.
 
-use crate::support::PATIENCE;
-use crate::support::broker::Settings;
+use crate::support::broker::{Broker, Settings};
+use crate::support::{PATIENCE, setting};
 use bytes::{Buf, Bytes, BytesMut};
 use securemq::bridge::{Client, ClientSettings, Event};
 use securemq::protocol::{
-    Packet, ProtocolVersion, Publish, PublishProperties, QoS, ReasonCode, SubscribeRequest, Text, decode, frame_len,
+    Packet, ProtocolVersion, Publish, QoS, Rare, ReasonCode, SubscribeRequest, Text, decode, frame_len,
 };
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -39,7 +39,35 @@ const WINDOW: usize = 32;
 /// [v5:MQTT-4.3.2-1] [v5:MQTT-4.3.3-1] [v5:MQTT-4.4.0-1]: every promise made before a crash holds after it.
 #[test]
 fn nothing_acknowledged_is_lost_or_doubled_by_killing_the_broker() {
-    let kills: u32 = setting("SECUREMQ_KILLS", 20);
+    keep_promises(setting("SECUREMQ_KILLS", 20), |broker, _| broker.crash());
+}
+
+/// SIGTERM under load: a stop is no crash, and leaves the database whole in one file.
+#[test]
+fn nothing_acknowledged_is_lost_or_doubled_by_stopping_the_broker() {
+    keep_promises(4, |broker, _| {
+        broker.restart_and(|data| {
+            let log = data.join("securemq.db-wal");
+            assert!(!log.exists(), "a clean stop leaves {}", log.display());
+        })
+    });
+}
+
+/// The starts after a crash are killed as well, while they bring everything back; and each time there are other workers.
+#[test]
+fn nothing_acknowledged_is_lost_or_doubled_by_killing_the_broker_while_it_recovers() {
+    let mut killed = 0;
+    keep_promises(3, |broker, round| {
+        let workers = if round.is_multiple_of(2) { 4 } else { 2 };
+        broker.then_with("WORKERS", workers).crash_and(|data| {
+            killed += Broker::start_and_kill(data, if round == 1 { 3 } else { workers }, [1, 2, 3, 5, 8, 13]);
+        })
+    });
+    assert!(killed >= 9, "only {killed} starts were killed before they were ready");
+}
+
+/// Goes down so many times under load from clients of both versions, that are there and that are not.
+fn keep_promises(rounds: u32, mut go_down: impl FnMut(Broker, u32) -> Broker) {
     let mut random = setting("SECUREMQ_KILL_SEED", 1_u64);
     let mut broker = Settings::open().workers(2).start();
     let scene =
@@ -59,10 +87,10 @@ fn nothing_acknowledged_is_lost_or_doubled_by_killing_the_broker() {
         let scene = scene.clone();
         thread::spawn(move || Device::new("publisher", version, &scene).publish_until_over())
     });
-    for _ in 0..kills {
+    for round in 0..rounds {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         thread::sleep(Duration::from_millis(random >> 33 & 0xff));
-        broker = broker.crash();
+        broker = go_down(broker, round);
         *scene.address.lock().unwrap() = broker.address();
     }
     scene.is_over.store(true, Ordering::Relaxed);
@@ -75,7 +103,7 @@ fn nothing_acknowledged_is_lost_or_doubled_by_killing_the_broker() {
             check(&format!("reader {reader}, publisher of {version}"), published, received.get(&version.level()));
         }
     }
-    eprintln!("{kills} kills, {total} messages acknowledged");
+    eprintln!("{rounds} times down, {total} messages acknowledged");
 }
 
 /// Every message that was acknowledged is there, QoS 2 once; of each level, the first copies are in order.
@@ -102,10 +130,6 @@ fn check(who: &str, published: &[u32], received: Option<&Vec<(u32, QoS)>>) {
 
 fn qos_of(number: u32) -> QoS {
     if number.is_multiple_of(2) { QoS::AtLeastOnce } else { QoS::ExactlyOnce }
-}
-
-fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 impl Device {
@@ -196,7 +220,7 @@ impl Device {
                     retain: false,
                     topic: topic.clone(),
                     packet_id: None,
-                    properties: PublishProperties::default(),
+                    properties: Rare::NOTHING,
                     payload: Bytes::from(next.to_string()),
                 };
                 let packet_id = self.client.publish(publish).unwrap().unwrap();

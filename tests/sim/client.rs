@@ -294,7 +294,7 @@ impl Client {
             retain,
             topic: text(topic),
             packet_id,
-            properties: PublishProperties { message_expiry_interval: expiry, ..PublishProperties::default() },
+            properties: PublishProperties { message_expiry_interval: expiry, ..PublishProperties::default() }.into(),
             payload: if is_empty { Bytes::new() } else { Bytes::from(number.to_string()) },
         };
         if let Some(packet_id) = packet_id {

@@ -60,6 +60,11 @@ impl Disk {
         self.gathered[usize::from(shard)].push((commit, op));
     }
 
+    /// A change that was to go into the next frame of a shard is not needed.
+    pub fn unwrite(&mut self, shard: u16, commit: CommitId) {
+        self.gathered[usize::from(shard)].retain(|(gathered, _)| *gathered != commit);
+    }
+
     /// The shards that wait for something.
     pub fn waiting(&self) -> Vec<u16> {
         let has_work = |shard: &u16| self.is_storing(*shard) || !self.gathered[usize::from(*shard)].is_empty();

@@ -406,7 +406,8 @@ impl Oracle {
                 self.delivery_leaves(shard, *connection, delivery);
             }
             Effect::Close { connection, reason } => self.connection_ends(*connection, *reason, is_rude),
-            Effect::Store { commit, op } => self.store_is_told(shard, *commit, op),
+            Effect::Store { commit, op, .. } => self.store_is_told(shard, *commit, op),
+            Effect::Unstore(commit) => self.nobody_waits_for((shard, *commit)),
             Effect::Load(_) => {}
             Effect::Record(event) => self.event_is_recorded(shard, event),
             Effect::Forward { peer, frame } => {
@@ -552,6 +553,12 @@ impl Oracle {
             }
             _ => {}
         }
+    }
+
+    /// All who were owed a message have it, so it need not be on disk. That nothing else is left out shows when a session
+    /// is compared with what a start would make of it.
+    fn nobody_waits_for(&mut self, change: (u16, CommitId)) {
+        self.messages.iter_mut().for_each(|known| known.waits.retain(|(_, waits)| *waits != change));
     }
 
     fn message_waits_for(&mut self, number: u64, routed: u64, change: (u16, CommitId)) {

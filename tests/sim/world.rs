@@ -326,6 +326,7 @@ impl World {
             principal: key.principal,
             address: Address::Local,
             is_encrypted: true,
+            durability: None,
         }));
     }
 
@@ -618,7 +619,8 @@ impl World {
                 wire.server_closed = true;
                 wire.stage = Stage::Gone;
             }
-            Effect::Store { commit, op } => self.disk.write(shard, commit, op),
+            Effect::Store { commit, op, .. } => self.disk.write(shard, commit, op),
+            Effect::Unstore(commit) => self.disk.unwrite(shard, commit),
             Effect::Forward { peer, frame } => self.network.post(shard, peer.0, frame),
             Effect::Load(chunk) => self.loads.push_back((shard, chunk)),
             Effect::Record(_) => {}
@@ -727,6 +729,7 @@ impl World {
             principal: Principal::User(UserName::new("root").unwrap()),
             address: Address::Local,
             is_encrypted: true,
+            durability: None,
         };
         let requests = vec![SubscribeRequest::new(text("#"), QoS::AtMostOnce)];
         let packet_id = PacketId::FIRST;

@@ -51,8 +51,60 @@ test('every word that a page asks for is there, and every word that is there is 
   const beginnings = [...source.matchAll(/`([a-z-]+-)\$\{/g)].map(([, beginning]) => beginning);
   const quoted = new Set([...source.matchAll(/'([\w-]+)'/g)].map(([, key]) => key));
   for (const key of Object.keys(english)) {
-    assert.ok(asked.has(key) || quoted.has(key) || beginnings.some((beginning) => key.startsWith(beginning)), `${key} is not asked for`);
+    assert.ok(asked.has(key) || quoted.has(key) || key.startsWith('row-') || beginnings.some((beginning) => key.startsWith(beginning)), `${key} is not asked for`);
   }
+});
+
+// The source of the broker, where the codes that the API tells have their one place each.
+const source = (path) => readFileSync(join(repository, 'src', path), 'utf8');
+const rustFiles = (folder) => readdirSync(join(repository, 'src', folder), { recursive: true }).filter((name) => name.endsWith('.rs')).map((name) => source(join(folder, name)));
+const found = (texts, pattern) => new Set([].concat(texts).flatMap((text) => [...text.matchAll(pattern)].map(([, code]) => code)));
+const hasWords = (codes, key) => {
+  assert.ok(codes.size > 0, `nothing found for ${key('x')}`);
+  for (const [name, words] of [['en', catalogue('en')], ['de', catalogue('de')]]) {
+    for (const code of codes) assert.ok(key(code) in words, `${name}: ${key(code)}`);
+  }
+};
+
+test('every code of the API has words in both languages, and no words are left of one that is gone', () => {
+  const problems = found(source('admin/problem.rs'), /StatusCode::\w+, "([a-z-]+)"\)/g);
+  problems.delete('invalid'); // is told by the field
+  hasWords(problems, (code) => `problem-${code}`);
+  const ours = ['unreachable', 'unknown'];
+  for (const key of Object.keys(catalogue('en')).filter((name) => /^problem-(?!status-)/.test(name))) {
+    const code = key.slice('problem-'.length);
+    assert.ok(problems.has(code) || ours.includes(code), `${key} is no problem any more`);
+  }
+  // What a person types; the rest is filled in by the pages alone.
+  const filledIn = ['cursor', 'range', 'state', 'format', 'query', 'body', 'limit'];
+  const fields = found(rustFiles('admin'), /invalid\("(\w+)"/g);
+  for (const field of filledIn) fields.delete(field);
+  hasWords(fields, (field) => `invalid-${field}`);
+  const rows = found(source('admin/import.rs'), /RowProblem\("([a-z-]+)"/g);
+  hasWords(rows, (code) => code);
+  const attention = found(rustFiles('admin'), /"code": "([a-z-]+)"/g);
+  hasWords(attention, (code) => `attention-${code}`);
+});
+
+test('every reason has the words of the broker in English, and words in German', () => {
+  const [english, german] = [catalogue('en'), catalogue('de')];
+  const reasons = [...source('broker/reason.rs').matchAll(/ = (\d+), \w+, "([^"]+)";/g)];
+  assert.ok(reasons.length > 40);
+  for (const [, number, words] of reasons) {
+    assert.equal(english[`reason-${number}`], words);
+    assert.ok(german[`reason-${number}`], number);
+  }
+  assert.equal(Object.keys(english).filter((key) => /^reason-\d+$/.test(key)).length, reasons.length);
+});
+
+test('every event and every change by an administrator is told in the language of the reader', () => {
+  const number = source('broker/event.rs').split('pub fn number(&self)')[1].split('}\n    }')[0];
+  const kinds = found(number, /=> (\d+),/g);
+  kinds.delete('32'); // a notice is told in the broker's own words
+  const told = found(read('parts/events.js').split('const said = {')[1].split('\n};')[0], /^ {2}(\d+):/gm);
+  assert.deepEqual(told, kinds);
+  const changes = found(['admin', 'cli'].flatMap(rustFiles), /(?:record[a-z_]*\([^")]*|action: )"([a-z]+ [a-z ]+)"/g);
+  hasWords(changes, (change) => `admin-${change.replaceAll(' ', '-')}`);
 });
 
 test('the pages weigh little', () => {
@@ -79,6 +131,20 @@ test('no page makes markup or code from text, and none asks another host', () =>
   }
   assert.doesNotMatch(read('index.html'), /<script(?![^>]*src=)|<style|\sstyle=|\son\w+=/);
   assert.doesNotMatch(read('app.css'), /url\(|@import/);
+});
+
+test('whatever accent a school chooses can be read in every theme', async () => {
+  const { accentTokens, contrast } = await import(join(assets, 'parts/accent.js'));
+  const themes = { light: { grounds: ['#ffffff', '#f6f7f9', '#eef1f5'], text: '#17202b', least: 4.5 }, dark: { grounds: ['#161d26', '#0e1319', '#202a36'], text: '#e8edf3', least: 4.5 }, contrast: { grounds: ['#000000', '#000000', '#1c1c1c'], text: '#ffffff', least: 7 } };
+  const parts = ['00', '40', '80', 'c0', 'ff'];
+  for (const [theme, { grounds, text, least }] of Object.entries(themes)) {
+    for (const accent of parts.flatMap((red) => parts.flatMap((green) => parts.map((blue) => `#${red}${green}${blue}`)))) {
+      const made = accentTokens(accent, { grounds, least });
+      for (const ground of grounds) assert.ok(contrast(made['--accent'], ground) >= least, `${theme} ${accent} on ${ground}`);
+      assert.ok(contrast(made['--on-accent'], made['--accent']) >= 4.5, `${theme} on ${accent}`);
+      assert.ok(contrast(text, made['--tint']) >= 4.5, `${theme} text on the tint of ${accent}`);
+    }
+  }
 });
 
 test('colours keep their contrast in every theme', () => {

@@ -1,5 +1,8 @@
 // The pages in a real browser, in front of a real broker with real clients.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Broker, accessibility, adminPassword, connect, launch, logIn, open, shoot, until } from './support.mjs';
 
@@ -35,7 +38,7 @@ async function visit(options, act) {
 
 const button = (page, name) => page.getByRole('button', { name, exact: true });
 const dialog = (page) => page.locator('dialog[open]');
-const adminPages = ['overview', 'log', 'clients', 'topics', 'publish', 'users', 'rules', 'rules?view=matrix', 'why', 'certificates', 'settings', 'account', 'about'];
+const adminPages = ['overview', 'log', 'clients', 'topics', 'publish', 'users', 'classes', 'rules', 'rules?view=matrix', 'why', 'certificates', 'settings', 'account', 'about'];
 
 describe('logging in', () => {
   test('a wrong password and an unknown user are told the same, and the right one opens the page', async () => {
@@ -91,6 +94,32 @@ describe('logging in', () => {
       assert.equal(await page.evaluate(() => document.documentElement.lang), 'de');
     });
   });
+});
+
+describe('the first page', () => {
+  for (const [name, user, password] of [['of the login'], ['of an administrator', 'admin', adminPassword], ['of a student', 'sam', 'the student of the tests']]) {
+    test(`${name} comes in less than 100 kB`, async () => {
+      const opened = await open(browser, broker);
+      if (user) {
+        await logIn(opened, broker, user, password);
+        await opened.page.close();
+      }
+      // What a browser gets that is logged in and knows nothing of the pages yet.
+      const page = await opened.context.newPage();
+      const wire = await opened.context.newCDPSession(page);
+      await wire.send('Network.enable');
+      await wire.send('Network.setCacheDisabled', { cacheDisabled: true });
+      let transferred = 0;
+      wire.on('Network.loadingFinished', ({ encodedDataLength }) => {
+        transferred += encodedDataLength;
+      });
+      await page.goto(broker.base, { waitUntil: 'networkidle' });
+      await page.waitForSelector(user ? '.shell h1' : '.login');
+      await page.waitForFunction(() => !document.querySelector('.skeleton'));
+      assert.ok(transferred > 10_000 && transferred < 100_000, `${transferred} bytes`);
+      await opened.close();
+    });
+  }
 });
 
 describe('users, rules and clients', () => {
@@ -331,6 +360,24 @@ describe('the live log', () => {
     await client.endAsync();
   });
 
+  test('bars above it tell when things happened, and one of them zooms in, by keyboard, too', { timeout: 30_000 }, async () => {
+    await visit({}, async (opened, page) => {
+      await opened.goTo('log');
+      const last = page.locator('.bars button').last();
+      await last.waitFor();
+      assert.match(await last.getAttribute('aria-label'), /\d\d:\d\d:\d\d to \d\d:\d\d:\d\d: [1-9][\d,]* events?, \d+ failed/);
+      await page.locator('.bars button').first().focus();
+      await page.keyboard.press('End');
+      await page.keyboard.press('Enter');
+      await page.waitForFunction(() => location.hash.includes('since=') && location.hash.includes('until='));
+      await page.getByText('stored', { exact: true }).waitFor();
+      await page.locator('.log-row').getByText('logged in at the pages: admin').first().waitFor();
+      await shoot(page, 'log-zoomed');
+      await button(page, 'Zoom out').click();
+      await page.getByText('live', { exact: true }).waitFor();
+    });
+  });
+
   test('what the filters match is exported', async () => {
     await visit({}, async (opened, page) => {
       await opened.goTo('log?action=ADMIN');
@@ -377,6 +424,34 @@ describe('messages', () => {
     });
   });
 
+  test('the tree tells how often something is said, and a branch is cleared after a look at what is in it', { timeout: 40_000 }, async () => {
+    const client = await connect(broker, { username: 'sam', password: 'the student of the tests', clientId: 'often' });
+    for (let count = 0; count < 12; count += 1) await client.publishAsync(`students/sam/kept/${count}`, 'x', { qos: 1, retain: true });
+    await visit({}, async (opened, page) => {
+      await opened.goTo('topics?topic=students/sam/kept');
+      const row = (name) => page.locator('.tree-row').filter({ has: page.locator('.name', { hasText: name }) });
+      await page.getByText('live', { exact: true }).waitFor();
+      await row('kept').waitFor();
+      assert.equal(await row('kept').locator('.rate').textContent(), '', 'what is kept was not said just now');
+      const often = setInterval(() => client.publish('students/sam/often', 'x'), 20);
+      try {
+        await until(async () => Number.parseFloat(await row('often').locator('.rate').textContent().catch(() => '0')) > 5, 10_000);
+      } finally {
+        clearInterval(often);
+      }
+      await page.getByLabel('Order').selectOption('rate');
+      await page.waitForFunction(() => document.querySelector('.tree-row[aria-level="3"] .name')?.textContent === 'often');
+      await button(page, 'Clear branch').click();
+      await dialog(page).getByText('Delete 12 retained messages?').waitFor();
+      await dialog(page).getByText('students/sam/kept/11').waitFor();
+      await dialog(page).getByText('and 2 more').waitFor();
+      await dialog(page).getByLabel('Type students/sam/kept/# to confirm').fill('students/sam/kept/#');
+      await dialog(page).getByRole('button', { name: 'Delete 12 messages' }).click();
+      await page.getByText('12 retained messages were deleted').waitFor();
+    });
+    await client.endAsync();
+  });
+
   test('a student is told why, and sees no more than its own', { timeout: 40_000 }, async () => {
     await visit({ user: 'sam', password: 'the student of the tests' }, async (opened, page) => {
       await page.getByRole('heading', { name: 'Hello sam' }).waitFor();
@@ -406,10 +481,10 @@ describe('messages', () => {
     await opened.close();
   });
 
-  test('a teacher has the overview and no settings', async () => {
+  test('a teacher has classes and no settings', async () => {
     await visit({ user: 'tom', password: 'the teacher of the tests' }, async (opened, page) => {
       await page.getByRole('heading', { name: 'Hello tom' }).waitFor();
-      await page.getByText('Connections').first().waitFor();
+      await page.getByText('An administrator makes a class').waitFor();
       await shoot(page, 'teacher');
       assert.equal(await page.locator('.rail').getByText('Settings').count(), 0);
     });
@@ -429,7 +504,7 @@ describe('the pages as a program of their own', () => {
       await shoot(page, 'users-without-broker');
       await opened.goTo('log');
       await page.getByText('live', { exact: true }).waitFor();
-      await page.locator('.log-row').getByText('web login admin').first().waitFor();
+      await page.locator('.log-row').getByText('logged in at the pages: admin').first().waitFor();
       await alone.start();
       await page.locator('.health.ok').waitFor({ timeout: 20_000 });
       await page.locator('.log-row').getByText(/securemq .* started/).last().waitFor();
@@ -447,6 +522,55 @@ describe('the pages as a program of their own', () => {
       await opened.close();
       await alone.end();
     }
+  });
+});
+
+describe('the search', () => {
+  test('finds clients, users, topics and rules from every page, by keyboard', { timeout: 40_000 }, async () => {
+    const client = await connect(broker, { username: 'sam', password: 'the student of the tests', clientId: 'needle-board' });
+    await client.publishAsync('students/sam/needle', '1', { qos: 1, retain: true });
+    broker.addUser('needle', 'Student', 'the password of a needle');
+    broker.command('acl', 'add', '--role', 'Student', '--topic', 'hay/needle/#', '--publish', '--deny');
+    await visit({}, async (opened, page) => {
+      await opened.goTo('settings');
+      const find = async (key, text) => {
+        await page.keyboard.press(key);
+        await dialog(page).getByRole('combobox').waitFor();
+        await page.keyboard.type(text);
+      };
+      await find('/', 'needle');
+      const found = (name, what) => dialog(page).getByRole('group', { name, exact: true }).getByRole('option').getByText(what, { exact: true });
+      await found('Clients', 'needle-board').waitFor();
+      await found('Users', 'needle').waitFor();
+      await found('Topics', 'students/sam/needle').waitFor();
+      await found('Rules', 'Role Student may not publish hay/needle/#').waitFor();
+      assert.deepEqual(await accessibility(page), []);
+      await shoot(page, 'search');
+      // Down to the topic, and there.
+      const chosen = dialog(page).locator('[role=option][aria-selected=true]');
+      while ((await chosen.locator('bdi').textContent()) !== 'students/sam/needle') await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name: 'Topics', level: 1 }).waitFor();
+      await page.locator('.card').getByText('students/sam/needle').waitFor();
+      // From the topics to another topic, with the other key.
+      await find('Control+k', 'students/sam/other');
+      await found('Topics', 'students/sam/other').click();
+      await page.waitForFunction(() => location.hash.includes('other'));
+      await find('/', 'a/#/b');
+      await dialog(page).getByText('1 result').waitFor();
+      await page.keyboard.press('Escape');
+      assert.equal(await dialog(page).count(), 0);
+      // A filter that is none is the broker's to refuse; the browser reports that it did.
+      opened.faults.splice(0, opened.faults.length, ...opened.faults.filter((fault) => !fault.includes('422')));
+    });
+    await visit({ user: 'sam', password: 'the student of the tests' }, async (opened, page) => {
+      await page.keyboard.press('/');
+      await page.keyboard.type('needle');
+      await dialog(page).getByRole('option').getByText('needle-board').waitFor();
+      assert.deepEqual(await dialog(page).getByRole('group').evaluateAll((groups) => groups.map((group) => group.ariaLabel)), ['Clients', 'Topics', 'Log']);
+    });
+    await client.publishAsync('students/sam/needle', '', { qos: 1, retain: true });
+    await client.endAsync();
   });
 });
 
@@ -493,6 +617,37 @@ describe('hostile names and payloads', () => {
     });
     for (const topic of [`${evil}/a`, 'demo/html', 'demo/long', 'demo/bytes']) await client.publishAsync(topic, '', { qos: 1, retain: true });
     await client.endAsync();
+  });
+});
+
+describe('a school of its own', () => {
+  test('has its accent, readable in every theme, and its logo, before and after the login', { timeout: 90_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'securemq-logo-'));
+    const logo = join(folder, 'logo.png');
+    // One red dot.
+    writeFileSync(logo, Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==', 'base64'));
+    const own = new Broker({ SECUREMQ__WEB__ACCENT: '#ffd400', SECUREMQ__WEB__LOGO: logo });
+    try {
+      await own.start();
+      for (const theme of ['light', 'dark', 'contrast']) {
+        const opened = await open(browser, own, { theme });
+        await opened.page.goto(own.base);
+        await opened.page.locator('.login img.mark').waitFor();
+        assert.equal(await opened.page.locator('img.mark').evaluate((image) => image.decode().then(() => image.naturalWidth)), 1);
+        assert.deepEqual(await accessibility(opened.page), []);
+        await logIn(opened, own);
+        await opened.goTo('users');
+        await opened.page.locator('.bar img.mark').waitFor();
+        assert.notEqual(await opened.page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue('--accent')), '#0b5cc4');
+        await shoot(opened.page, `accent-${theme}`);
+        assert.deepEqual(await accessibility(opened.page), []);
+        assert.deepEqual(await opened.wrongs(), []);
+        await opened.close();
+      }
+    } finally {
+      await own.end();
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

@@ -66,6 +66,18 @@ fn the_ca_may_sign_and_nothing_else_may() {
 }
 
 #[test]
+fn a_ca_whose_certificate_is_made_again_still_signs_for_what_it_issued_before() {
+    let fixture = Fixture::new();
+    prepare(&fixture.folder, fixture.now).unwrap();
+    let server = Pem::read(&fixture.folder.server_certificate()).unwrap();
+    fs::remove_file(fixture.folder.ca_certificate()).unwrap();
+    assert_eq!(prepare(&fixture.folder, fixture.now).unwrap().ca, Made::Created);
+    let ca = Pem::read(&fixture.folder.ca_certificate()).unwrap();
+    assert!(server.is_signed_by(&ca).unwrap());
+    assert_eq!(server.parse().unwrap().issuer(), ca.parse().unwrap().subject());
+}
+
+#[test]
 fn the_server_certificate_is_for_every_name_of_the_machine_and_those_asked_for() {
     let fixture = Fixture::new();
     prepare(&fixture.folder, fixture.now).unwrap();

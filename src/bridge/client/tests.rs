@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::{
     Auth, AuthProperties, ConnAckProperties, DisconnectProperties, ProtocolVersion, PubAckProperties,
-    PublishProperties, SubAck, UnsubAck,
+    PublishProperties, Rare, SubAck, UnsubAck,
 };
 use bytes::Bytes;
 
@@ -28,7 +28,7 @@ fn lasting(version: ProtocolVersion) -> ClientSettings {
 
 fn message(topic: &str, qos: QoS) -> Publish {
     let payload = Bytes::from_static(b"x");
-    let properties = PublishProperties::default();
+    let properties = Rare::NOTHING;
     Publish { dup: false, qos, retain: false, topic: text(topic), packet_id: None, properties, payload }
 }
 
@@ -356,7 +356,7 @@ fn more_messages_than_the_receive_maximum_are_a_violation() {
 }
 
 fn aliased(topic: &str, alias: u16) -> Packet {
-    let properties = PublishProperties { topic_alias: Some(alias), ..Default::default() };
+    let properties = PublishProperties { topic_alias: Some(alias), ..Default::default() }.into();
     Packet::Publish(Publish { properties, ..message(topic, QoS::AtMostOnce) })
 }
 

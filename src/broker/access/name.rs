@@ -1,4 +1,4 @@
-//! The names of users and roles.
+//! The names of users, roles and classes.
 
 use crate::protocol::{InvalidText, Text};
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(Text);
 
-/// Why a string is no name of a user or role.
+/// Why a string is no name of a user, role or class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// Not an MQTT string.
@@ -26,6 +26,9 @@ pub enum InvalidName {
     /// White space at the beginning or end.
     #[error("the name begins or ends with white space")]
     Space,
+    /// A class whose topics would be reserved ones.
+    #[error("the name of a class does not begin with '$'")]
+    Reserved,
 }
 
 impl UserName {
@@ -85,6 +88,39 @@ impl RoleName {
     }
 }
 
+/// The name of a class: under the same rules as a user's, and without `$` in front, so that it can be any level of a
+/// topic, the first included.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClassName(Text);
+
+impl ClassName {
+    /// A name that is safe in topics, logs and terminals.
+    pub fn new(name: &str) -> Result<Self, InvalidName> {
+        name_is_plain(name)?;
+        if name.starts_with('$') {
+            return Err(InvalidName::Reserved);
+        }
+        Ok(Self(Text::try_from(name)?))
+    }
+
+    /// The name as a string.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for ClassName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for ClassName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl fmt::Display for RoleName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -122,12 +158,15 @@ mod tests {
         for character in ['/', '+', '#', '%', '\n', '\u{1b}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200f}'] {
             assert_eq!(UserName::new(&format!("a{character}b")), Err(InvalidName::Character(character)));
             assert_eq!(RoleName::new(&format!("a{character}b")), Err(InvalidName::Character(character)));
+            assert_eq!(ClassName::new(&format!("a{character}b")), Err(InvalidName::Character(character)));
         }
         assert_eq!(UserName::new(""), Err(InvalidName::Empty));
         assert_eq!(UserName::new(" ann"), Err(InvalidName::Space));
         assert_eq!(UserName::new("ann\u{a0}"), Err(InvalidName::Space));
         assert_eq!(UserName::new(&"x".repeat(UserName::MAX_LEN + 1)), Err(InvalidName::TooLong));
         assert!(UserName::new("a\0b").is_err());
+        assert_eq!(ClassName::new("$SYS"), Err(InvalidName::Reserved));
+        assert_eq!(ClassName::new("7b").unwrap().as_str(), "7b");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The immutable snapshot of all users, roles and rules, and the one function that decides.
 
-use super::name::{RoleName, UserName};
+use super::class::{Course, PolicyClass};
+use super::name::{ClassName, RoleName, UserName};
 use super::principal::Principal;
 use super::rule::{Rule, RuleEffect, RuleId, Subject};
 use crate::broker::reason::Reason;
 use crate::protocol::{ClientId, TopicFilter, TopicName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +28,8 @@ pub enum Verdict {
     NoRule,
     /// Clients never publish to topics that begin with `$`, whatever the rules say.
     Reserved,
+    /// This rule allows it, and it waits until a class of the user is no longer paused.
+    Paused(RuleId),
     /// The account does not exist or is disabled.
     NoSuchUser,
 }
@@ -36,7 +39,23 @@ impl Verdict {
     pub fn is_allowed(self) -> bool {
         match self {
             Self::Allowed(_) => true,
+            Self::Denied(_) | Self::NoRule | Self::Reserved | Self::Paused(_) | Self::NoSuchUser => false,
+        }
+    }
+
+    /// Whether the rules allow it, even if it may not be done at the moment: what was said before a pause stays said.
+    pub fn is_granted(self) -> bool {
+        match self {
+            Self::Allowed(_) | Self::Paused(_) => true,
             Self::Denied(_) | Self::NoRule | Self::Reserved | Self::NoSuchUser => false,
+        }
+    }
+
+    /// The rule that decides, if one does.
+    pub fn rule(self) -> Option<RuleId> {
+        match self {
+            Self::Allowed(id) | Self::Denied(id) | Self::Paused(id) => Some(id),
+            Self::NoRule | Self::Reserved | Self::NoSuchUser => None,
         }
     }
 
@@ -46,6 +65,7 @@ impl Verdict {
             Self::Allowed(_) | Self::NoRule => Reason::NotAllowed,
             Self::Denied(_) => Reason::Denied,
             Self::Reserved => Reason::ReservedTopic,
+            Self::Paused(_) => Reason::ClassPaused,
             Self::NoSuchUser => Reason::UserDisabled,
         }
     }
@@ -69,6 +89,8 @@ pub struct Policy {
     users: BTreeMap<UserName, PolicyUser>,
     user_rules: BTreeMap<UserName, Vec<Rule>>,
     role_rules: BTreeMap<RoleName, Vec<Rule>>,
+    classes: BTreeMap<UserName, Vec<ClassName>>,
+    paused: BTreeSet<UserName>,
 }
 
 impl Policy {
@@ -83,6 +105,25 @@ impl Policy {
             }
         }
         policy
+    }
+
+    /// The same policy with these classes.
+    #[must_use]
+    pub fn with_classes(mut self, classes: &[PolicyClass]) -> Self {
+        for class in classes {
+            for member in class.members() {
+                self.classes.entry(member.clone()).or_default().push(class.name.clone());
+            }
+            if class.course == Course::Paused {
+                self.paused.extend(class.students.iter().cloned());
+            }
+        }
+        self
+    }
+
+    /// The classes of a user, as teacher or as student.
+    pub fn classes_of(&self, user: &UserName) -> &[ClassName] {
+        self.classes.get(user).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The number of this snapshot.
@@ -105,12 +146,18 @@ impl Policy {
                 _ => return Rights::none(),
             },
         };
+        let classes = user.map(|name| self.classes_of(name)).unwrap_or_default();
         let expand = |rules: Option<&Vec<Rule>>| -> Vec<Grant> {
-            let rules = rules.map(Vec::as_slice).unwrap_or_default();
-            rules.iter().filter_map(|rule| Some(Grant::new(rule, rule.pattern.expand(user, client_id)?))).collect()
+            let rules = rules.map(Vec::as_slice).unwrap_or_default().iter();
+            let grants = |rule: &Rule| {
+                let filters = rule.pattern.expand(user, classes, client_id).into_iter();
+                filters.map(|filter| Grant::new(rule, filter)).collect::<Vec<_>>()
+            };
+            rules.flat_map(grants).collect()
         };
         Rights {
             known: true,
+            paused: user.is_some_and(|name| self.paused.contains(name)),
             of_user: expand(user.and_then(|name| self.user_rules.get(name))),
             of_role: expand(self.role_rules.get(role)),
         }
@@ -122,6 +169,7 @@ impl Policy {
 #[derive(Debug, Clone, Default)]
 pub struct Rights {
     known: bool,
+    paused: bool,
     of_user: Vec<Grant>,
     of_role: Vec<Grant>,
 }
@@ -159,7 +207,10 @@ impl Rights {
         if permission == Permission::Publish && topic.is_reserved() {
             return Verdict::Reserved;
         }
-        self.decide(permission, |filter| filter.matches(topic))
+        match self.decide(permission, |filter| filter.matches(topic)) {
+            Verdict::Allowed(id) if permission == Permission::Publish && self.paused => Verdict::Paused(id),
+            verdict => verdict,
+        }
     }
 
     /// Whether this filter may be subscribed with: some permission covers all of it and no denial does. A denial that
@@ -253,6 +304,55 @@ mod tests {
         assert_eq!(ann.verdict(Permission::Subscribe, &topic("a/secret")), Verdict::Allowed(RuleId(1)));
         assert_eq!(ann.verdict(Permission::Subscribe, &topic("a/quiet")), Verdict::Denied(RuleId(4)));
         assert_eq!(ann.verdict(Permission::Publish, &topic("b")), Verdict::NoRule);
+    }
+
+    fn class(name: &str, course: Course) -> PolicyClass {
+        let members = |name: &str| [UserName::new(name).unwrap()].into();
+        PolicyClass { name: ClassName::new(name).unwrap(), teachers: members("tina"), students: members("ann"), course }
+    }
+
+    fn in_classes(rules: &[&str], classes: &[PolicyClass]) -> Rights {
+        let client_id = ClientId::new(Text::try_from("c").unwrap()).unwrap();
+        let policy = policy(rules).with_classes(classes);
+        policy.rights(&Principal::User(UserName::new("ann").unwrap()), &client_id)
+    }
+
+    #[test]
+    fn a_rule_with_a_class_speaks_of_each_class_of_the_user_and_of_no_other() {
+        let rules = ["Student allow pubsub c/%g/u/%u/#", "Student allow sub c/%g/announce/#"];
+        let classes = [class("7b", Course::Running), class("chess", Course::Running)];
+        let mut other = class("8a", Course::Running);
+        other.students = [UserName::new("bob").unwrap()].into();
+        let ann = in_classes(&rules, &[classes.as_slice(), &[other]].concat());
+        for (name, permission, is_allowed) in [
+            ("c/7b/u/ann/x", Permission::Publish, true),
+            ("c/chess/u/ann/x", Permission::Publish, true),
+            ("c/8a/u/ann/x", Permission::Publish, false),
+            ("c/7b/u/bob/x", Permission::Subscribe, false),
+            ("c/7b/announce/x", Permission::Publish, false),
+            ("c/chess/announce/x", Permission::Subscribe, true),
+            ("c/8a/announce/x", Permission::Subscribe, false),
+        ] {
+            assert_eq!(ann.verdict(permission, &topic(name)).is_allowed(), is_allowed, "{name}");
+        }
+        assert!(!in_classes(&rules, &[]).verdict(Permission::Subscribe, &topic("c/7b/announce/x")).is_allowed());
+    }
+
+    #[test]
+    fn a_student_of_a_paused_class_hears_and_publishes_nothing() {
+        let rules = ["Student allow pubsub a/#", "Student deny pub a/secret"];
+        let classes = [class("7b", Course::Paused), class("chess", Course::Running)];
+        let ann = in_classes(&rules, &classes);
+        let paused = ann.verdict(Permission::Publish, &topic("a/x"));
+        assert_eq!((paused, paused.reason()), (Verdict::Paused(RuleId(1)), Reason::ClassPaused));
+        assert!(paused.is_granted() && !paused.is_allowed());
+        assert_eq!(ann.verdict(Permission::Publish, &topic("a/secret")), Verdict::Denied(RuleId(2)));
+        assert!(ann.verdict(Permission::Subscribe, &topic("a/x")).is_allowed());
+        assert!(ann.subscribe_verdict(&filter("a/#")).is_allowed());
+        // Whoever teaches it goes on.
+        let mut taught = class("7b", Course::Paused);
+        std::mem::swap(&mut taught.teachers, &mut taught.students);
+        assert!(in_classes(&rules, &[taught]).verdict(Permission::Publish, &topic("a/x")).is_allowed());
     }
 
     #[test]

@@ -18,13 +18,15 @@ fn message(expires_at: Option<u64>) -> Arc<Message> {
         retain: true,
         expires_at: expires_at.map(Timestamp::from_millis),
         origin: Origin::Client(Arc::new(key)),
+        durability: crate::broker::Durability::Commit,
         properties: MessageProperties {
             payload_is_utf8: Some(true),
             content_type: Some(text("text/plain")),
             response_topic: Some(text("answer")),
             correlation_data: Some(Bytes::from_static(&[0, 1])),
             user_properties: vec![(text("a"), text("1")), (text("a"), text("2"))],
-        },
+        }
+        .into(),
     })
 }
 
@@ -81,6 +83,7 @@ fn one_of_each() -> Vec<Record> {
         Record::Taken { session, packet_id },
         Record::Released { session, packet_id },
         Record::Spilled { session },
+        Record::Skipped { session },
         Record::Chunks { session, first: 300, sizes: vec![(1024, 1 << 40), (1, 1)] },
         Record::Once { session, once },
         Record::Forgotten { session, once },

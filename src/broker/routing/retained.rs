@@ -147,8 +147,9 @@ impl Retained {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::message::{MessageProperties, Origin};
+    use crate::broker::message::Origin;
     use crate::protocol::QoS;
+    use crate::protocol::Rare;
     use bytes::Bytes;
 
     fn message(topic: &str, payload: &'static str, expires_at: Option<u64>) -> Arc<Message> {
@@ -159,7 +160,8 @@ mod tests {
             retain: true,
             expires_at: expires_at.map(Timestamp::from_millis),
             origin: Origin::System,
-            properties: MessageProperties::default(),
+            durability: crate::broker::Durability::Commit,
+            properties: Rare::NOTHING,
         })
     }
 

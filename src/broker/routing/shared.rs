@@ -1,6 +1,7 @@
 //! Groups of sessions that share a subscription: each message goes to one of them.
 
 use crate::broker::effect::{GroupKey, SessionRef, ShardId};
+use std::sync::Arc;
 
 /// Where a member of a group is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,14 +25,14 @@ pub struct Member {
 #[derive(Debug)]
 pub struct Group {
     /// What they share.
-    pub key: GroupKey,
+    pub key: Arc<GroupKey>,
     members: Vec<Member>,
     next: usize,
 }
 
 impl Group {
     /// A group without members.
-    pub fn new(key: GroupKey) -> Self {
+    pub fn new(key: Arc<GroupKey>) -> Self {
         Self { key, members: Vec::new(), next: 0 }
     }
 
@@ -54,13 +55,15 @@ impl Group {
     }
 
     /// The member whose turn it is: the next that is connected, else the next at all, whose session keeps the message.
-    pub fn choose(&mut self) -> Option<Member> {
-        let count = self.members.len();
-        let turns = (0..count).filter_map(|step| self.next.checked_add(step)?.checked_rem(count));
-        let at = turns
-            .clone()
-            .find(|&at| self.members.get(at).is_some_and(|member| member.online))
-            .or_else(|| turns.clone().next())?;
+    /// After so many that it was offered in vain it is the turn of those who are not, and then of nobody.
+    pub fn choose(&mut self, tried: u16) -> Option<Member> {
+        let (count, tried) = (self.members.len(), usize::from(tried));
+        let connected = self.members.iter().filter(|member| member.online).count();
+        if tried >= count {
+            return None;
+        }
+        let mut turns = (0..count).filter_map(|step| self.next.checked_add(step)?.checked_rem(count));
+        let at = turns.find(|&at| self.members.get(at).is_some_and(|member| member.online == (tried < connected)))?;
         self.next = at.wrapping_add(1);
         self.members.get(at).copied()
     }
@@ -77,13 +80,13 @@ mod tests {
 
     fn group(members: &[Member]) -> Group {
         let SharedFilter { share, filter } = SharedFilter::new(&Text::try_from("$share/g/t").unwrap()).unwrap();
-        let mut group = Group::new(GroupKey { share: share.unwrap(), filter });
+        let mut group = Group::new(Arc::new(GroupKey { share: share.unwrap(), filter }));
         members.iter().for_each(|member| group.join(*member));
         group
     }
 
     fn turns(group: &mut Group, count: usize) -> Vec<u32> {
-        (0..count).filter_map(|_| Some(group.choose()?.at.session.index)).collect()
+        (0..count).filter_map(|_| Some(group.choose(0)?.at.session.index)).collect()
     }
 
     #[test]
@@ -96,6 +99,13 @@ mod tests {
     fn absent_members_take_turns_when_nobody_is_connected() {
         let mut group = group(&[member(1, false), member(2, false)]);
         assert_eq!(turns(&mut group, 3), [1, 2, 1]);
+    }
+
+    #[test]
+    fn every_member_is_tried_once_and_the_connected_ones_first() {
+        let mut group = group(&[member(1, false), member(2, true), member(3, false), member(4, true)]);
+        let tried: Vec<_> = (0..6).map(|tried| Some(group.choose(tried)?.at.session.index)).collect();
+        assert_eq!(tried, [Some(2), Some(4), Some(1), Some(3), None, None]);
     }
 
     #[test]

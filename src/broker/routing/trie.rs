@@ -95,13 +95,15 @@ impl Leaf {
 pub struct Trie {
     nodes: Vec<Node>,
     free: Vec<u32>,
+    /// Counts the changes, so that whoever remembers what was found knows whether it still holds.
+    version: u64,
 }
 
 #[derive(Debug, Default)]
 struct Node {
     parent: u32,
-    level: Arc<str>,
-    children: HashMap<Arc<str>, u32>,
+    level: Arc<[u8]>,
+    children: HashMap<Arc<[u8]>, u32>,
     /// The child for the level `+`.
     plus: Option<u32>,
     /// What is subscribed with the path of this node.
@@ -120,13 +122,14 @@ const ROOT: u32 = 0;
 
 impl Default for Trie {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], free: Vec::new() }
+        Self { nodes: vec![Node::default()], free: Vec::new(), version: 0 }
     }
 }
 
 impl Trie {
     /// Changes the leaf of a filter, which is made if need be and taken away if nothing is left in it.
     pub fn change<T>(&mut self, filter: &TopicFilter, change: impl FnOnce(&mut Leaf) -> T) -> T {
+        self.version = self.version.wrapping_add(1);
         let (node, is_below) = self.make_path(filter);
         let mut leaf = self.take_leaf(node, is_below).unwrap_or_default();
         let result = change(&mut leaf);
@@ -140,7 +143,12 @@ impl Trie {
 
     /// Shows every leaf whose filter matches the topic. [v5:MQTT-4.7.2-1] [v5:MQTT-4.7.3-4]
     pub fn for_each_match<'a>(&'a self, topic: &TopicName, found: &mut impl FnMut(&'a Leaf)) {
-        self.walk(ROOT, Some(topic.as_str()), topic.is_reserved(), found);
+        self.walk(ROOT, Some(topic.as_bytes()), topic.is_reserved(), found);
+    }
+
+    /// Differs after every change.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// How many nodes are in use.
@@ -148,7 +156,7 @@ impl Trie {
         self.nodes.len().saturating_sub(self.free.len())
     }
 
-    fn walk<'a>(&'a self, node: u32, rest: Option<&str>, is_reserved: bool, found: &mut impl FnMut(&'a Leaf)) {
+    fn walk<'a>(&'a self, node: u32, rest: Option<&[u8]>, is_reserved: bool, found: &mut impl FnMut(&'a Leaf)) {
         let Some(node) = self.node(node) else { return };
         if !is_reserved && let Some(below) = &node.below {
             found(below);
@@ -159,10 +167,8 @@ impl Trie {
             }
             return;
         };
-        let (level, rest) = match rest.split_once('/') {
-            Some((level, rest)) => (level, Some(rest)),
-            None => (rest, None),
-        };
+        let mut parts = rest.splitn(2, |byte| *byte == b'/');
+        let (level, rest) = (parts.next().unwrap_or_default(), parts.next());
         if let Some(&child) = node.children.get(level) {
             self.walk(child, rest, false, found);
         }
@@ -174,8 +180,8 @@ impl Trie {
     /// The node that holds the filter's leaf, and whether it is the leaf for `#`.
     fn make_path(&mut self, filter: &TopicFilter) -> (u32, bool) {
         let mut at = ROOT;
-        for level in filter.levels() {
-            if level == "#" {
+        for level in filter.as_bytes().split(|byte| *byte == b'/') {
+            if level == b"#" {
                 return (at, true);
             }
             at = self.child(at, level).unwrap_or_else(|| self.add_child(at, level));
@@ -183,13 +189,13 @@ impl Trie {
         (at, false)
     }
 
-    fn child(&self, parent: u32, level: &str) -> Option<u32> {
+    fn child(&self, parent: u32, level: &[u8]) -> Option<u32> {
         let node = self.node(parent)?;
-        if level == "+" { node.plus } else { node.children.get(level).copied() }
+        if level == b"+" { node.plus } else { node.children.get(level).copied() }
     }
 
-    fn add_child(&mut self, parent: u32, level: &str) -> u32 {
-        let level: Arc<str> = Arc::from(level);
+    fn add_child(&mut self, parent: u32, level: &[u8]) -> u32 {
+        let level: Arc<[u8]> = Arc::from(level);
         let child = Node { parent, level: Arc::clone(&level), ..Node::default() };
         let index = match self.free.pop() {
             Some(index) => {
@@ -204,7 +210,7 @@ impl Trie {
             }
         };
         if let Some(node) = self.node_mut(parent) {
-            if &*level == "+" {
+            if &*level == b"+" {
                 node.plus = Some(index);
             } else {
                 node.children.insert(level, index);
@@ -231,7 +237,7 @@ impl Trie {
             let gone = std::mem::take(node);
             self.free.push(at);
             if let Some(parent) = self.node_mut(gone.parent) {
-                if &*gone.level == "+" {
+                if &*gone.level == b"+" {
                     parent.plus = None;
                 } else {
                     parent.children.remove(&gone.level);

@@ -51,6 +51,11 @@ impl OutboundAliases {
         Self { maximum, numbers: HashMap::new() }
     }
 
+    /// Whether the client takes none.
+    pub fn is_unwanted(&self) -> bool {
+        self.maximum == 0
+    }
+
     /// How the topic is told in the next PUBLISH, which must be sent for the answer to stay true.
     pub fn assign(&mut self, topic: &TopicName) -> AliasUse {
         if self.maximum == 0 {

@@ -53,6 +53,11 @@ impl Inbound {
         self.held.push_back(ack);
     }
 
+    /// Whether none is owed, so that the next may go at once if it waits for nothing itself.
+    pub fn holds_nothing(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// The next acknowledgement, if it may go.
     pub fn next_ready(&mut self) -> Option<HeldAck> {
         if self.held.front()?.ticket.is_some() {
@@ -66,8 +71,8 @@ impl Inbound {
     }
 
     /// What the ticket stood for has happened, or has failed: then its message was not taken over, and its
-    /// acknowledgements say so.
-    pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome) -> Settled {
+    /// acknowledgements say so, those of QoS 2 once what they wait for next has happened.
+    pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome, next: Option<Ticket>) -> Settled {
         match outcome {
             CommitOutcome::Stored => {
                 let waiting = self.unreleased.values_mut().find(|waits_for| **waits_for == Some(ticket));
@@ -75,18 +80,23 @@ impl Inbound {
                     *waits_for = None;
                 }
             }
-            CommitOutcome::Failed => self.unreleased.retain(|_, waits_for| *waits_for != Some(ticket)),
+            CommitOutcome::Refused | CommitOutcome::Failed => {
+                self.unreleased.retain(|_, waits_for| *waits_for != Some(ticket));
+            }
         }
         let mut settled = Settled::NotOwed;
         // A repetition waits for the same ticket as the first copy.
         for ack in self.held.iter_mut().filter(|ack| ack.ticket == Some(ticket)) {
-            ack.ticket = None;
+            ack.ticket = next.filter(|_| matches!(ack.packet, Packet::PubRec(_)));
             match (&mut ack.packet, outcome) {
                 (Packet::PubAck(ack) | Packet::PubRec(ack), CommitOutcome::Failed) => {
                     ack.reason = Reason::StoreFailed.code();
                 }
+                (Packet::PubAck(ack) | Packet::PubRec(ack), CommitOutcome::Refused) => {
+                    ack.reason = Reason::QueueFull.code();
+                }
                 (_, CommitOutcome::Failed) => return Settled::Unspeakable,
-                (_, CommitOutcome::Stored) => {}
+                (_, CommitOutcome::Refused | CommitOutcome::Stored) => {}
             }
             settled = Settled::Ready;
         }
@@ -155,10 +165,10 @@ mod tests {
         inbound.hold(held(Packet::PubAck, 2, None));
         assert!(ready(&mut inbound).is_empty());
         assert_eq!(inbound.unacknowledged(), 2);
-        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored), Settled::Ready);
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored, None), Settled::Ready);
         assert_eq!(ready(&mut inbound).len(), 2);
         assert_eq!(inbound.unacknowledged(), 0);
-        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored), Settled::NotOwed);
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored, None), Settled::NotOwed);
     }
 
     #[test]
@@ -167,7 +177,7 @@ mod tests {
         inbound.unreleased.insert(id(1), Some(Ticket(7)));
         inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
         inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
-        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Failed), Settled::Ready);
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Failed, None), Settled::Ready);
         assert!(inbound.unreleased.is_empty());
         for packet in ready(&mut inbound) {
             assert!(matches!(packet, Packet::PubRec(ack) if ack.reason == ReasonCode::QuotaExceeded));
@@ -180,7 +190,7 @@ mod tests {
         inbound.unreleased.insert(id(1), Some(Ticket(7)));
         inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
         inbound.forget_held();
-        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored), Settled::NotOwed);
+        assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored, None), Settled::NotOwed);
         assert_eq!(inbound.unreleased.get(&id(1)), Some(&None));
         assert_eq!(inbound.held_requests(), 0);
     }

@@ -4,10 +4,12 @@ mod aliases;
 mod will;
 mod inbound;
 mod outbound;
+mod drops;
 mod state;
 
 pub use aliases::{InboundAliases, OutboundAliases};
+pub use drops::{Drops, Unsaid};
 pub use inbound::{HeldAck, Inbound, Settled};
-pub use outbound::{Outbound, Queued, Stage};
+pub use outbound::{Outbound, Queued, Sent, Stage, Waiting};
 pub use state::{Live, Session, Subscription};
 pub use will::Will;

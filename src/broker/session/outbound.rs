@@ -1,6 +1,9 @@
 //! What a client is to be sent: in flight until it is acknowledged, queued until it may be sent.
 
+use crate::broker::durability::Durability;
+use crate::broker::effect::CommitId;
 use crate::broker::message::Message;
+use crate::broker::routing::Match;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::protocol::{PacketId, QoS, SubscriptionId};
 use std::collections::VecDeque;
@@ -24,34 +27,33 @@ pub struct Queued {
 }
 
 impl Queued {
-    /// A message for one subscription. [v5:MQTT-3.3.1-12] [v5:MQTT-3.3.1-13]
-    pub fn live(message: Arc<Message>, options: &SubscriptionOptions) -> Self {
-        let retain = options.retain_as_published && message.retain;
-        Self::new(message, options, retain, false)
+    /// A message for all subscriptions of a session that it matches. [v5:MQTT-3.3.1-12] [v5:MQTT-3.3.1-13]
+    pub fn live(message: Arc<Message>, found: &Match) -> Self {
+        Self {
+            qos: message.qos.min(found.qos),
+            retain: found.retain_as_published && message.retain,
+            message,
+            subscription_ids: found.subscription_ids.clone(),
+            check_delivery: found.check_delivery,
+            is_retained: false,
+        }
     }
 
     /// A retained message for a new subscription. [v5:MQTT-3.3.1-8]
     pub fn retained(message: Arc<Message>, options: &SubscriptionOptions) -> Self {
-        Self::new(message, options, true, true)
-    }
-
-    fn new(message: Arc<Message>, options: &SubscriptionOptions, retain: bool, is_retained: bool) -> Self {
         Self {
             qos: message.qos.min(options.qos),
             message,
-            retain,
+            retain: true,
             subscription_ids: options.id.into_iter().collect(),
             check_delivery: options.check_delivery,
-            is_retained,
+            is_retained: true,
         }
     }
 
-    /// Another subscription of the same session matched too: one copy serves both. [v5:MQTT-3.3.4-2]
-    pub fn merge(&mut self, options: &SubscriptionOptions) {
-        self.qos = self.qos.max(self.message.qos.min(options.qos));
-        self.retain |= options.retain_as_published && self.message.retain;
-        self.subscription_ids.extend(options.id);
-        self.check_delivery &= options.check_delivery;
+    /// Whether a durable session writes down what becomes of it.
+    pub fn is_recorded(&self) -> bool {
+        self.qos > QoS::AtMostOnce && self.message.durability > Durability::Memory
     }
 }
 
@@ -64,6 +66,8 @@ pub struct Sent {
     pub queued: Queued,
     /// What is awaited.
     pub stage: Stage,
+    /// The record that says to whom the message is owed, if it went in flight at once.
+    pub record: CommitId,
     /// Counts what was sent, so that the age of an identifier is known.
     serial: u64,
 }
@@ -94,7 +98,7 @@ impl Stage {
 /// The queue of a durable session has three parts, in this order: its head in memory, chunks on disk, and its end in
 /// memory. Only the head is sent from; when it runs out, the next chunk is read back. So what an absent client is owed
 /// takes disk and not memory, and which message is where follows from the changes alone, so that replaying them leads
-/// to the same parts.
+/// to the same parts. Messages of the class `memory`, of which no change is written down, are kept beside them.
 #[derive(Debug, Default)]
 pub struct Outbound {
     inflight: VecDeque<Sent>,
@@ -102,19 +106,54 @@ pub struct Outbound {
     unsent: usize,
     /// What will be in flight once the client takes more.
     head: Part,
-    /// How many messages and bytes each chunk on disk has.
+    /// How many messages and bytes each chunk on disk has, and all of them.
     chunks: VecDeque<(u32, u64)>,
+    on_disk: Waiting,
     /// The number of the first chunk.
     first_chunk: u64,
     /// Whether the first chunk is on its way back.
     is_loading: bool,
     end: Part,
+    /// What is of the class `memory`, and for each of these how many of the others had been queued before it.
+    of_memory: Part,
+    queued_before: VecDeque<u64>,
+    /// How many of the others were queued, and taken out again, since the session is in memory.
+    queued: u64,
+    taken: u64,
     /// Whether the queue may leave the memory.
     is_durable: bool,
     /// What is of QoS 0 and waits for the socket alone: the receive maximum must not delay it. [v5:MQTT-3.3.4-10]
     of_qos0: Part,
     next_id: Option<PacketId>,
     serial: u64,
+}
+
+/// How much waits. Retained messages are not counted: they are shared with the store of retained messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of these.
+    pub bytes: usize,
+}
+
+impl Waiting {
+    fn of_chunk((messages, bytes): (u32, u64)) -> Self {
+        let narrow = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self { messages: usize::try_from(messages).unwrap_or(usize::MAX), bytes: narrow(bytes) }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self { messages: self.messages.saturating_add(other.messages), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    /// What is left without the other.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self { messages: self.messages.saturating_sub(other.messages), bytes: self.bytes.saturating_sub(other.bytes) }
+    }
 }
 
 /// Messages in memory with their size.
@@ -185,26 +224,25 @@ impl Outbound {
         (self.head.messages.iter(), self.first_chunk, chunks, self.end.messages.iter())
     }
 
-    /// Messages queued, retained ones not counted.
-    pub fn queued_len(&self) -> usize {
-        let on_disk = self.chunks.iter().map(|(messages, _)| usize::try_from(*messages).unwrap_or(usize::MAX));
-        [self.head.len(), self.end.len(), self.of_qos0.len()].into_iter().chain(on_disk).sum()
+    /// What is queued.
+    pub fn waiting(&self) -> Waiting {
+        let parts = [&self.head, &self.end, &self.of_memory, &self.of_qos0];
+        parts.iter().fold(self.on_disk, |sum, part| sum.with(Waiting { messages: part.len(), bytes: part.bytes }))
     }
 
     /// Retained messages that wait to be sent.
     pub fn queued_retained(&self) -> usize {
-        self.head.retained.saturating_add(self.end.retained).saturating_add(self.of_qos0.retained)
-    }
-
-    /// Bytes of the messages queued, retained ones not counted: they are shared with the store of retained messages.
-    pub fn queued_bytes(&self) -> usize {
-        let on_disk = self.chunks.iter().map(|(_, bytes)| usize::try_from(*bytes).unwrap_or(usize::MAX));
-        [self.head.bytes, self.end.bytes, self.of_qos0.bytes].into_iter().chain(on_disk).sum()
+        [&self.head, &self.end, &self.of_memory, &self.of_qos0].iter().map(|part| part.retained).sum()
     }
 
     /// Bytes of QoS 0 that wait.
     pub fn queued_qos0_bytes(&self) -> usize {
         self.of_qos0.bytes
+    }
+
+    /// Bytes that wait and cannot leave the memory.
+    pub fn queued_memory_bytes(&self) -> usize {
+        self.of_memory.bytes
     }
 
     /// Whether nothing waits.
@@ -216,10 +254,12 @@ impl Outbound {
     pub fn queue_is_empty_for(&self, qos: QoS) -> bool {
         match qos {
             QoS::AtMostOnce => self.of_qos0.messages.is_empty(),
-            QoS::AtLeastOnce | QoS::ExactlyOnce => {
-                self.head.messages.is_empty() && self.chunks.is_empty() && self.end.messages.is_empty()
-            }
+            QoS::AtLeastOnce | QoS::ExactlyOnce => self.recorded_is_empty() && self.of_memory.messages.is_empty(),
         }
+    }
+
+    fn recorded_is_empty(&self) -> bool {
+        self.head.messages.is_empty() && self.chunks.is_empty() && self.end.messages.is_empty()
     }
 
     /// Queues at the end.
@@ -227,6 +267,11 @@ impl Outbound {
         if queued.qos == QoS::AtMostOnce {
             return self.of_qos0.push(queued);
         }
+        if self.is_durable && !queued.is_recorded() {
+            self.queued_before.push_back(self.queued);
+            return self.of_memory.push(queued);
+        }
+        self.queued = self.queued.wrapping_add(1);
         let is_short = self.head.messages.len() < Self::HEAD_MESSAGES && self.head.bytes < Self::HEAD_BYTES;
         let has_more = !self.chunks.is_empty() || !self.end.messages.is_empty();
         if self.is_durable && (has_more || !is_short) {
@@ -238,17 +283,22 @@ impl Outbound {
 
     /// Adds to the head, however long it is: for rebuilding what was there.
     pub fn push_head(&mut self, queued: Queued) {
+        self.queued = self.queued.wrapping_add(1);
         self.head.push(queued);
     }
 
     /// Adds to the end, whatever the head has: for rebuilding what was there.
     pub fn push_end(&mut self, queued: Queued) {
+        self.queued = self.queued.wrapping_add(1);
         self.end.push(queued);
     }
 
     /// Says which chunks are on disk: for rebuilding what was there.
     pub fn set_chunks(&mut self, first: u64, sizes: Vec<(u32, u64)>) {
+        let messages: u64 = sizes.iter().map(|(messages, _)| u64::from(*messages)).sum();
+        self.queued = self.queued.wrapping_add(messages);
         self.first_chunk = first;
+        self.on_disk = sizes.iter().fold(Waiting::default(), |sum, chunk| sum.with(Waiting::of_chunk(*chunk)));
         self.chunks = sizes.into();
     }
 
@@ -263,7 +313,9 @@ impl Outbound {
         let number = self.first_chunk.saturating_add(u64::try_from(self.chunks.len()).unwrap_or(u64::MAX));
         let end = std::mem::take(&mut self.end);
         let messages = u32::try_from(end.messages.len()).unwrap_or(u32::MAX);
-        self.chunks.push_back((messages, u64::try_from(end.bytes).unwrap_or(u64::MAX)));
+        let chunk = (messages, u64::try_from(end.bytes).unwrap_or(u64::MAX));
+        self.chunks.push_back(chunk);
+        self.on_disk = self.on_disk.with(Waiting::of_chunk(chunk));
         (number, end.messages.into())
     }
 
@@ -282,11 +334,42 @@ impl Outbound {
             return false;
         }
         self.is_loading = false;
-        self.first_chunk = self.first_chunk.saturating_add(1);
-        self.chunks.pop_front();
+        let expected = self.drop_first_chunk();
+        let missing = expected.saturating_sub(u64::try_from(messages.len()).unwrap_or(u64::MAX));
+        self.taken = self.taken.wrapping_add(missing);
         messages.into_iter().for_each(|queued| self.head.push(queued));
         self.draw_up();
         true
+    }
+
+    /// The first chunk is no longer of the queue: its number, and how many messages it has. One that is on its way back
+    /// stays.
+    pub fn skip_chunk(&mut self) -> Option<(u64, u64)> {
+        if self.is_loading || self.chunks.is_empty() {
+            return None;
+        }
+        let number = self.first_chunk;
+        let messages = self.drop_first_chunk();
+        self.taken = self.taken.wrapping_add(messages);
+        self.draw_up();
+        Some((number, messages))
+    }
+
+    /// A chunk that is on its way back will not come.
+    pub fn give_up_loading(&mut self) {
+        self.is_loading = false;
+    }
+
+    /// The chunk that is on its way back.
+    pub fn loading(&self) -> Option<u64> {
+        self.is_loading.then_some(self.first_chunk)
+    }
+
+    fn drop_first_chunk(&mut self) -> u64 {
+        self.first_chunk = self.first_chunk.saturating_add(1);
+        let Some(chunk) = self.chunks.pop_front() else { return 0 };
+        self.on_disk = self.on_disk.without(Waiting::of_chunk(chunk));
+        u64::from(chunk.0)
     }
 
     /// Takes the next of QoS 0 out of the queue.
@@ -294,9 +377,15 @@ impl Outbound {
         self.of_qos0.pop()
     }
 
-    /// Takes the next above QoS 0 out of the queue.
+    /// Takes the next above QoS 0 out of the queue, in the order in which they came.
     pub fn pop(&mut self) -> Option<Queued> {
+        let is_its_turn = |before: &u64| *before <= self.taken || self.recorded_is_empty();
+        if self.queued_before.front().is_some_and(is_its_turn) {
+            self.queued_before.pop_front();
+            return self.of_memory.pop();
+        }
         let queued = self.head.pop()?;
+        self.taken = self.taken.wrapping_add(1);
         self.draw_up();
         Some(queued)
     }
@@ -316,7 +405,7 @@ impl Outbound {
     /// Puts a message in flight that was there before: for rebuilding what was there.
     pub fn put_inflight(&mut self, packet_id: PacketId, queued: Queued, stage: Stage) {
         self.serial = self.serial.wrapping_add(1);
-        self.inflight.push_back(Sent { packet_id, queued, stage, serial: self.serial });
+        self.inflight.push_back(Sent { packet_id, queued, stage, record: CommitId(0), serial: self.serial });
         self.next_id = Some(packet_id.next());
     }
 
@@ -325,8 +414,15 @@ impl Outbound {
         let packet_id = self.free_packet_id();
         let stage = Stage::first(queued.qos);
         self.serial = self.serial.wrapping_add(1);
-        self.inflight.push_back(Sent { packet_id, queued, stage, serial: self.serial });
+        self.inflight.push_back(Sent { packet_id, queued, stage, record: CommitId(0), serial: self.serial });
         packet_id
+    }
+
+    /// Remembers the record of the message that was sent last.
+    pub fn note_record(&mut self, packet_id: PacketId, record: CommitId) {
+        if let Some(sent) = self.inflight.back_mut().filter(|sent| sent.packet_id == packet_id) {
+            sent.record = record;
+        }
     }
 
     fn free_packet_id(&mut self) -> PacketId {
@@ -393,10 +489,9 @@ impl Outbound {
     }
 
     /// Takes a message out of flight without an acknowledgement.
-    pub fn forget(&mut self, packet_id: PacketId) {
-        if let Some(at) = self.position(packet_id) {
-            self.take(at);
-        }
+    pub fn forget(&mut self, packet_id: PacketId) -> Option<Sent> {
+        let at = self.position(packet_id)?;
+        self.take(at)
     }
 
     fn take(&mut self, at: usize) -> Option<Sent> {
@@ -415,8 +510,8 @@ impl Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::message::{MessageProperties, Origin};
-    use crate::protocol::TopicName;
+    use crate::broker::message::Origin;
+    use crate::protocol::{Rare, TopicName};
     use bytes::Bytes;
 
     fn queued(qos: QoS) -> Queued {
@@ -427,11 +522,12 @@ mod tests {
             retain: false,
             expires_at: None,
             origin: Origin::System,
-            properties: MessageProperties::default(),
+            durability: crate::broker::Durability::Commit,
+            properties: Rare::NOTHING,
         };
         let options =
             SubscriptionOptions { qos, no_local: false, retain_as_published: false, id: None, check_delivery: false };
-        Queued::live(Arc::new(message), &options)
+        Queued::live(Arc::new(message), &Match::new(0, &options))
     }
 
     fn id(number: u16) -> PacketId {

@@ -1,14 +1,17 @@
 //! A session and the connection it may have.
 
 use super::aliases::{InboundAliases, OutboundAliases};
+use super::drops::Drops;
 use super::inbound::Inbound;
-use super::outbound::Outbound;
+use super::outbound::{Outbound, Waiting};
 use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
+use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, ConnectionId, Delivery, SessionRef};
 use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::SessionKey;
+use crate::broker::routing::Routes;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
 use crate::protocol::{ProtocolVersion, SharedFilter};
@@ -25,6 +28,8 @@ pub struct Session {
     pub at: SessionRef,
     /// Its number in the store, if it outlives the broker's process.
     pub durable: Option<DurableId>,
+    /// What the listener of its last connection says about acknowledgements, if it says anything.
+    pub listener: Option<Durability>,
     /// The first change that its checkpoint does not have.
     pub dirty_since: Option<CommitId>,
     /// What its owner may do, as of the policy of the moment.
@@ -37,8 +42,9 @@ pub struct Session {
     pub expiry: Option<Duration>,
     /// Ends the session, or is counted from when its connection ended.
     pub gone_since: Option<Timestamp>,
-    /// Its subscriptions by filter.
-    pub subscriptions: BTreeMap<String, Subscription>,
+    /// Its subscriptions by filter. A node of the map has room for eleven, so they lie outside of it: most clients have
+    /// one.
+    pub subscriptions: BTreeMap<Box<str>, Box<Subscription>>,
     /// What its client sent.
     pub inbound: Inbound,
     /// What its client is sent.
@@ -47,6 +53,10 @@ pub struct Session {
     pub once: BTreeSet<Once>,
     /// What is published if it vanishes.
     pub will: Option<Will>,
+    /// What waited when it was last counted.
+    pub counted: Waiting,
+    /// What it was not sent, until that is said.
+    pub drops: Drops,
     /// Whether messages in flight and queued must be asked about again because the rights may have changed since.
     pub recheck_queue: bool,
 }
@@ -77,6 +87,8 @@ pub struct Live {
     pub max_packet_size: u32,
     /// Whether it wants reason strings. [v5:MQTT-3.1.2-29]
     pub wants_reasons: bool,
+    /// What is known of the topics that it published to last.
+    pub routes: Routes,
     /// Aliases it introduced.
     pub inbound_aliases: InboundAliases,
     /// Aliases introduced to it.
@@ -110,6 +122,9 @@ impl Live {
     pub fn give_alias(&mut self, delivery: &mut Delivery) {
         /// The property, and a byte more in each of the two lengths that count it.
         const ALIAS: usize = 5;
+        if self.outbound_aliases.is_unwanted() {
+            return;
+        }
         let maximum = usize::try_from(self.max_packet_size).unwrap_or(usize::MAX);
         if delivery.view().encoded_len(self.version).saturating_add(ALIAS) <= maximum {
             delivery.alias = self.outbound_aliases.assign(&delivery.message.topic);

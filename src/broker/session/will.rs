@@ -1,5 +1,6 @@
 //! What is published for a client that vanishes.
 
+use crate::broker::durability::Durability;
 use crate::broker::effect::expires_at;
 use crate::broker::message::{Message, MessageProperties, Origin, SessionKey};
 use crate::broker::time::Timestamp;
@@ -32,13 +33,15 @@ impl Will {
             retain: will.retain,
             expires_at: None,
             origin: Origin::Client(Arc::clone(owner)),
+            durability: Durability::Commit,
             properties: MessageProperties {
                 payload_is_utf8: properties.payload_is_utf8,
                 content_type: properties.content_type,
                 response_topic: properties.response_topic,
                 correlation_data: properties.correlation_data,
                 user_properties: properties.user_properties,
-            },
+            }
+            .into(),
         };
         Ok(Self {
             message: message.compact(),

@@ -1,6 +1,7 @@
 //! How connections and sessions begin and end.
 
 use super::core::Shard;
+use super::journal::Journal;
 use super::promises::Due;
 use super::timers::Timer;
 use crate::broker::access::{Permission, Verdict};
@@ -12,7 +13,10 @@ use crate::broker::input::Connecting;
 use crate::broker::message::SessionKey;
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
-use crate::broker::session::{HeldAck, Inbound, InboundAliases, Live, Outbound, OutboundAliases, Session, Will};
+use crate::broker::routing::Routes;
+use crate::broker::session::{
+    Drops, HeldAck, Inbound, InboundAliases, Live, Outbound, OutboundAliases, Session, Waiting, Will,
+};
 use crate::broker::time::Timestamp;
 use crate::protocol::{
     ConnAck, ConnAckProperties, Connect, Disconnect, DisconnectProperties, Packet, PacketType, Property,
@@ -121,7 +125,8 @@ impl Shard {
         };
         if let Some(will) = &will {
             let verdict = rights.verdict(Permission::Publish, &will.message.topic);
-            if !verdict.is_allowed() {
+            // While a class is paused its students may come; the will is judged again when it is published.
+            if !verdict.is_granted() {
                 return Err((Reason::WillNotAllowed, will_refusal(will, verdict)));
             }
         }
@@ -172,6 +177,7 @@ impl Shard {
             key: Arc::clone(&key),
             at,
             durable,
+            listener: None,
             dirty_since: None,
             rights,
             live: None,
@@ -183,6 +189,8 @@ impl Shard {
             outbound,
             once: BTreeSet::new(),
             will: None,
+            counted: Waiting::default(),
+            drops: Drops::default(),
             recheck_queue: false,
         });
         self.by_key.insert(key, at.index);
@@ -206,6 +214,7 @@ impl Shard {
         session.expiry = (expiry > 0).then(|| Duration::from_secs(expiry.into()));
         session.gone_since = None;
         session.address = connecting.address;
+        session.listener = connecting.durability;
         session.will = will;
         session.outbound.begin_connection();
         // What is in flight was allowed when it was sent; the right may have gone since.
@@ -218,6 +227,7 @@ impl Shard {
             send_quota: usize::from(quota.max(1)),
             max_packet_size: properties.maximum_packet_size.unwrap_or(u32::MAX),
             wants_reasons: properties.request_problem_information != Some(false),
+            routes: Routes::default(),
             inbound_aliases: InboundAliases::new(self.limits.topic_alias_maximum),
             outbound_aliases: OutboundAliases::new(aliases),
             is_welcome: false,
@@ -230,8 +240,38 @@ impl Shard {
         });
         self.by_connection.insert(connecting.connection, index);
         if let Some(silence) = silence_allowed {
-            self.timers.set(now.after(silence), Timer::KeepAlive(connecting.connection));
+            self.set_timer(now, now.after(silence), Timer::KeepAlive(connecting.connection));
         }
+    }
+
+    /// Sets a timer. Those of connections that are gone before their time would pile up behind clients that come and go,
+    /// so all are set anew when most are stale.
+    pub(super) fn set_timer(&mut self, now: Timestamp, at: Timestamp, timer: Timer) {
+        /// So many stale timers are not worth the work.
+        const FEW: usize = 1024;
+        self.timers.set(at, timer);
+        if self.timers.len() > self.sessions.len().saturating_mul(10).saturating_add(FEW) {
+            self.renew_timers(now.after(Journal::RETRY));
+        }
+    }
+
+    fn renew_timers(&mut self, soon: Timestamp) {
+        let mut of_use = vec![(soon, Timer::Rewrite)];
+        for index in self.sessions.indexes() {
+            let Some(session) = self.sessions.get(index) else { continue };
+            let live = session.live.as_ref();
+            let keep_alive = live.and_then(|live| Some((live.last_seen.after(live.silence_allowed?), live.connection)));
+            let expiry = session.gone_since.zip(session.expiry).map(|(gone, expiry)| gone.after(expiry));
+            let will = session.gone_since.zip(session.will.as_ref()).map(|(gone, will)| gone.after(will.delay));
+            let is_reloading = session.durable.is_some_and(|durable| self.journal.unreadable.contains_key(&durable));
+            let reload = is_reloading.then_some(soon);
+            of_use.extend(keep_alive.map(|(end, connection)| (end, Timer::KeepAlive(connection))));
+            of_use.extend(expiry.map(|end| (end, Timer::SessionExpiry(session.at))));
+            of_use.extend(will.map(|end| (end, Timer::Will(session.at))));
+            of_use.extend(session.drops.due().map(|end| (end, Timer::Drops(session.at))));
+            of_use.extend(reload.map(|at| (at, Timer::Reload(session.at))));
+        }
+        self.timers.replace(of_use);
     }
 
     /// The keep alive that a client gets that asks for a longer one, or for none.
@@ -325,16 +365,18 @@ impl Shard {
         session.gone_since = Some(now);
         session.inbound.forget_held();
         session.outbound.drop_queued_qos0();
-        let at = session.at;
-        let Some(expiry) = session.expiry else { return self.end_session(now, index, reason, effects) };
+        let (at, expiry) = (session.at, session.expiry);
+        self.count_queue(index);
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(expiry) = expiry else { return self.end_session(now, index, reason, effects) };
         let delay = session.will.as_ref().map(|will| will.delay);
         self.journal_change(index, effects);
-        self.timers.set(now.after(expiry), Timer::SessionExpiry(at));
+        self.set_timer(now, now.after(expiry), Timer::SessionExpiry(at));
         self.tell_groups(index, effects);
         match delay {
             None => {}
             Some(Duration::ZERO) => self.publish_will(now, index, effects),
-            Some(delay) => self.timers.set(now.after(delay), Timer::Will(at)),
+            Some(delay) => self.set_timer(now, now.after(delay), Timer::Will(at)),
         }
     }
 
@@ -367,7 +409,7 @@ impl Shard {
         if end <= now {
             self.end_connection(now, index, Reason::KeepAliveTimeout, None, effects);
         } else {
-            self.timers.set(end, Timer::KeepAlive(connection));
+            self.set_timer(now, end, Timer::KeepAlive(connection));
         }
     }
 
@@ -383,10 +425,12 @@ impl Shard {
         if is_durable {
             self.record(index, EventKind::SessionEnded { reason }, effects);
         }
+        self.say_all_drops(index, effects);
         if let Some(session) = self.sessions.remove(index) {
+            self.waiting = self.waiting.without(session.counted);
             self.by_key.remove(&session.key);
             if let Some(durable) = session.durable {
-                self.forget(durable, session.dirty_since, index, effects);
+                self.forget(&session, durable, effects);
             }
         }
     }
@@ -398,6 +442,7 @@ impl Shard {
         self.journal_change(index, effects);
         let Some(session) = self.sessions.get(index) else { return };
         let mut message = will.publish(now);
+        (message.durability, _) = self.limits.durabilities.of(&message.topic, message.qos, session.listener);
         let verdict = session.rights.verdict(Permission::Publish, &message.topic);
         let topic = message.topic.text().clone();
         let size = u32::try_from(message.payload.len()).unwrap_or(u32::MAX);
@@ -409,9 +454,11 @@ impl Shard {
         // Nobody is left to be told with 0x97, so whoever is subscribed gets it and nobody later does.
         message.retain = message.retain && !self.retained_is_full(&message.topic, message.payload.len());
         let message = Arc::new(message);
-        let delivered = self.publish_everywhere(now, &message, None, effects);
+        let matches = self.matches_of(&message.topic, &message.origin);
+        let delivered = self.publish_everywhere(now, &message, &matches, None, effects);
         let (qos, retain) = (message.qos, message.retain);
-        self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);
+        let durability = self.unusual_durability(&message);
+        self.record(index, EventKind::Published { topic, size, qos, retain, delivered, durability }, effects);
     }
 
     /// Everything handed to a connection was written, so it can take more.

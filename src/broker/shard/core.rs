@@ -1,6 +1,7 @@
 //! The state of a shard, and which input goes where.
 
 use super::journal::{Journal, snapshot};
+use super::log_budget::LogBudget;
 use super::promises::Promises;
 use super::timers::{Timer, Timers};
 use crate::broker::access::Policy;
@@ -12,14 +13,15 @@ use crate::broker::frame::DurableId;
 use crate::broker::input::Input;
 use crate::broker::limits::Limits;
 use crate::broker::message::{Message, SessionKey};
+use crate::broker::numbers::NumberHasher;
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
 use crate::broker::routing::{Group, Retained, Trie};
-use crate::broker::session::{HeldAck, Live, Queued, Session};
-use crate::broker::subscription::SubscriptionOptions;
+use crate::broker::session::{HeldAck, Live, Queued, Session, Waiting};
 use crate::broker::time::Timestamp;
 use crate::protocol::{Packet, Violation};
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 /// Some of the sessions of a broker. Nothing in it is locked, timed or random.
@@ -32,27 +34,23 @@ pub struct Shard {
     pub(super) policy: Arc<Policy>,
     pub(super) sessions: Arena<Session>,
     pub(super) by_key: BTreeMap<Arc<SessionKey>, u32>,
-    pub(super) by_connection: HashMap<ConnectionId, u32>,
+    pub(super) by_connection: HashMap<ConnectionId, u32, BuildHasherDefault<NumberHasher>>,
     pub(super) by_durable: BTreeMap<DurableId, u32>,
     pub(super) trie: Trie,
     pub(super) groups: Arena<Group>,
-    pub(super) groups_by_key: BTreeMap<GroupKey, u32>,
+    pub(super) groups_by_key: BTreeMap<Arc<GroupKey>, u32>,
     pub(super) retained: Retained,
     pub(super) promises: Promises,
     pub(super) journal: Journal,
     pub(super) timers: Timers,
     pub(super) counters: Counters,
-    pub(super) matches: Matches,
+    pub(super) log_budget: LogBudget,
+    /// What waits for all sessions.
+    pub(super) waiting: Waiting,
+    /// Whether a queue had no room for the message that is being routed, and its publisher is to be told.
+    pub(super) is_refused: bool,
     /// The last message that was copied out of its read buffer to be queued: its other receivers share the copy.
     pub(super) kept_copy: Option<(Arc<Message>, Arc<Message>)>,
-}
-
-/// Who wants a message; its vectors are used again for the next one.
-#[derive(Debug, Default)]
-pub(super) struct Matches {
-    pub(super) sessions: Vec<(u32, SubscriptionOptions)>,
-    pub(super) groups: Vec<u32>,
-    pub(super) peers: Vec<ShardId>,
 }
 
 impl Shard {
@@ -65,7 +63,7 @@ impl Shard {
             policy,
             sessions: Arena::default(),
             by_key: BTreeMap::new(),
-            by_connection: HashMap::new(),
+            by_connection: HashMap::default(),
             by_durable: BTreeMap::new(),
             trie: Trie::default(),
             groups: Arena::default(),
@@ -75,7 +73,9 @@ impl Shard {
             journal: Journal::default(),
             timers: Timers::default(),
             counters: Counters::default(),
-            matches: Matches::default(),
+            log_budget: LogBudget::default(),
+            waiting: Waiting::default(),
+            is_refused: false,
             kept_copy: None,
         }
     }
@@ -119,6 +119,16 @@ impl Shard {
     /// What it did so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Events that were left out since this was asked last, because more came in a second than are kept.
+    pub fn take_left_out(&mut self) -> u64 {
+        self.log_budget.take_left_out()
+    }
+
+    /// What waits for its sessions.
+    pub fn waiting(&self) -> Waiting {
+        self.waiting
     }
 
     /// How many sessions it has, connected or not.
@@ -180,6 +190,8 @@ impl Shard {
                 Timer::Will(at) => self.will_due(now, at, effects),
                 Timer::SessionExpiry(at) => self.session_expiry_due(now, at, effects),
                 Timer::Rewrite => self.rewrite_due(effects),
+                Timer::Drops(at) => self.drops_due(now, at, effects),
+                Timer::Reload(at) => self.reload_due(at, effects),
             }
         }
         self.expire_retained(now, effects);
@@ -205,6 +217,13 @@ impl Shard {
     /// disconnected.
     pub(super) fn hold(&mut self, now: Timestamp, index: u32, ack: HeldAck, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
+        if ack.ticket.is_none()
+            && ack.retained.is_empty()
+            && session.inbound.holds_nothing()
+            && let Some(live) = session.live.as_ref().filter(|live| live.is_welcome)
+        {
+            return effects.push(Effect::Send { connection: live.connection, packet: ack.packet });
+        }
         if session.inbound.held_requests() >= Limits::MAX_HELD_ACKS {
             let detail = Some(String::from("too many requests wait for their answer"));
             return self.end_connection(now, index, Reason::QueueFull, detail, effects);

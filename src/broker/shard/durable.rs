@@ -2,16 +2,19 @@
 //! be cut at its head.
 
 use super::core::Shard;
-use super::journal::{Journal, kept_will, queued, receiver, snapshot};
+use super::journal::{Finish, Journal, kept_will, queued, receiver, snapshot};
 use super::policy::may_still_be_sent;
 use super::timers::Timer;
-use crate::broker::effect::{CommitId, CommitOutcome, Delivery, Effect, Effects, PeerFrame, StoreOp, Ticket};
+use crate::broker::durability::Durability;
+use crate::broker::effect::{
+    CommitId, CommitOutcome, Delivery, Effect, Effects, PeerFrame, SessionRef, StoreOp, Ticket,
+};
 use crate::broker::event::EventKind;
 use crate::broker::frame::{ChunkId, DurableId, Once};
 use crate::broker::message::Message;
 use crate::broker::reason::Reason;
-use crate::broker::record::Record;
-use crate::broker::session::Queued;
+use crate::broker::record::{Receiver, Record};
+use crate::broker::session::{Queued, Sent, Session};
 use crate::broker::time::Timestamp;
 use crate::protocol::{PacketId, QoS};
 use std::sync::Arc;
@@ -19,18 +22,86 @@ use std::sync::Arc;
 impl Shard {
     /// Writes down a change of a durable session. A session that is not durable is left alone.
     pub(super) fn journal(&mut self, index: u32, record: impl FnOnce(DurableId) -> Record, effects: &mut Effects) {
-        if let Some(durable) = self.sessions.get(index).and_then(|session| session.durable) {
-            let record = record(durable);
-            let commit = self.append(record, effects);
-            self.soil(index, commit);
+        self.journal_change_of(index, record, effects);
+    }
+
+    fn journal_change_of(
+        &mut self,
+        index: u32,
+        record: impl FnOnce(DurableId) -> Record,
+        effects: &mut Effects,
+    ) -> Option<CommitId> {
+        let session = self.sessions.get(index)?;
+        let record = record(session.durable?);
+        let commit = self.append(self.durability_of(session.listener, &record), record, effects);
+        self.soil(index, commit);
+        Some(commit)
+    }
+
+    /// What a record must survive. What only says that a message has arrived need not survive a power cut: the message
+    /// is sent again then, and a change that relies on it is written behind it and takes it along.
+    fn durability_of(&self, listener: Option<Durability>, record: &Record) -> Durability {
+        let durabilities = &self.limits.durabilities;
+        match record {
+            Record::Began { .. }
+            | Record::Changed { .. }
+            | Record::Subscribed { .. }
+            | Record::Unsubscribed { .. }
+            | Record::Ended { .. } => durabilities.of_session(listener),
+            Record::Queued { message, .. } | Record::InFlight { message, .. } => message.durability,
+            Record::Sent { .. }
+            | Record::Received { .. }
+            | Record::Taken { .. }
+            | Record::Released { .. }
+            | Record::Once { .. }
+            | Record::Forgotten { .. } => durabilities.of_identifiers(),
+            Record::Finished { .. }
+            | Record::Dropped { .. }
+            | Record::Spilled { .. }
+            | Record::Skipped { .. }
+            | Record::Chunks { .. } => Durability::Os,
         }
     }
 
-    fn append(&mut self, record: Record, effects: &mut Effects) -> CommitId {
-        let commit = self.promises.next_commit();
+    fn append(&mut self, durability: Durability, record: Record, effects: &mut Effects) -> CommitId {
         self.journal.growing = self.journal.growing.saturating_add(u64::try_from(record.size()).unwrap_or(u64::MAX));
-        effects.push(Effect::Store { commit, op: StoreOp::Journal(record) });
-        commit
+        self.store(durability, StoreOp::Journal(record), effects)
+    }
+
+    /// The first message of the queue went in flight.
+    pub(super) fn journal_sent(&mut self, index: u32, qos: QoS, packet_id: PacketId, effects: &mut Effects) {
+        let Some(session) = self.sessions.get(index).and_then(|session| session.durable) else { return };
+        let durability = match qos {
+            QoS::ExactlyOnce => self.limits.durabilities.of_identifiers(),
+            QoS::AtMostOnce | QoS::AtLeastOnce => Durability::Os,
+        };
+        let commit = self.append(durability, Record::Sent { session, packet_id }, effects);
+        self.soil(index, commit);
+    }
+
+    /// A receiver has acknowledged a message. If it was the last that the message of this very frame was for, nothing of
+    /// it is stored, and whoever published it need not wait for the disk.
+    pub(super) fn journal_finished(&mut self, now: Timestamp, index: u32, sent: &Sent, effects: &mut Effects) {
+        if !sent.queued.is_recorded() {
+            return;
+        }
+        let packet_id = sent.packet_id;
+        let finish = self.journal.finish(sent.record);
+        if let Finish::Last(changes) = finish {
+            for commit in changes {
+                effects.push(Effect::Unstore(commit));
+                if let Some(ticket) = self.promises.release(commit)
+                    && let Some(kept) = self.promises.settle(ticket, CommitOutcome::Stored)
+                {
+                    self.promise_kept(now, kept, effects);
+                }
+            }
+            return;
+        }
+        let written = self.journal_change_of(index, |session| Record::Finished { session, packet_id }, effects);
+        if let Some(written) = written.filter(|_| finish == Finish::NotLast) {
+            self.journal.note_finished(sent.record, written);
+        }
     }
 
     pub(super) fn unsoil(&mut self, since: CommitId, index: u32) {
@@ -50,10 +121,14 @@ impl Shard {
     /// [`Shard::write_receivers`], one for all receivers.
     pub(super) fn owe(&mut self, index: u32, queued: &Queued, packet_id: Option<PacketId>) {
         let Some(session) = self.sessions.get(index).and_then(|session| session.durable) else { return };
+        if !queued.is_recorded() {
+            return;
+        }
         if queued.qos == QoS::ExactlyOnce {
             self.take_once(index);
         }
         self.journal.receivers.push(receiver(session, queued, packet_id));
+        self.journal.owing.push(index);
         let next = self.promises.coming_commit();
         self.soil(index, next);
     }
@@ -99,7 +174,20 @@ impl Shard {
             return false;
         }
         let once = self.journal.once;
-        self.append(Record::Queued { message: Arc::clone(message), receivers, once }, effects);
+        let is_at_once = |receiver: &Receiver| receiver.qos == QoS::AtLeastOnce && receiver.packet_id.is_some();
+        let (count, may_be_needless) = (receivers.len(), receivers.iter().all(is_at_once));
+        let commit = self.promises.coming_commit();
+        for (index, receiver) in self.journal.owing.drain(..).zip(&receivers).filter(|_| may_be_needless) {
+            if let Some(session) = self.sessions.get_mut(index) {
+                receiver.packet_id.inspect(|packet_id| session.outbound.note_record(*packet_id, commit));
+            }
+        }
+        let record = Record::Queued { message: Arc::clone(message), receivers, once };
+        let size = record.size();
+        self.append(message.durability, record, effects);
+        if may_be_needless {
+            self.journal.open(commit, size, count);
+        }
         true
     }
 
@@ -133,7 +221,11 @@ impl Shard {
     /// Sends a message that need not wait itself, but not before those that do.
     pub(super) fn send_in_order(&mut self, index: u32, effect: Effect, effects: &mut Effects) {
         match self.live(index) {
-            Some(live) if live.waiting > 0 => self.send_when_stored(index, effect, effects),
+            // It waits for nothing but those before it: the last change may be one that is never stored.
+            Some(live) if live.waiting > 0 => {
+                let last = self.journal.waiting.back().map_or(CommitId(0), |(commit, ..)| *commit);
+                self.send_with(last, index, effect, effects);
+            }
             _ => self.send_now(index, effect, effects),
         }
     }
@@ -150,8 +242,11 @@ impl Shard {
 
     /// The changes so far are about to be stored as one: what keeps the journal short goes with them.
     pub(super) fn complete_frame(&mut self, now: Timestamp, effects: &mut Effects) {
+        self.journal.close_up_to(self.promises.last_commit());
         let has_lost = std::mem::take(&mut self.journal.has_lost);
         if has_lost {
+            // What waited for the lost frame waits for this one.
+            self.begin_frame(self.limits.durabilities.of_identifiers(), effects);
             self.repeat_what_was_lost(effects);
         }
         for index in std::mem::take(&mut self.journal.spilling) {
@@ -164,7 +259,7 @@ impl Shard {
         }
         for (index, chunk) in std::mem::take(&mut self.journal.read_back) {
             self.checkpoint(index, effects);
-            let commit = self.store(StoreOp::DropChunk(chunk), effects);
+            let commit = self.tidy(StoreOp::DropChunk(chunk), effects);
             self.journal.dropping.push((commit, chunk));
         }
         let last = self.promises.last_commit();
@@ -200,13 +295,19 @@ impl Shard {
             self.journal.total = self.journal.total.saturating_sub(size);
             self.journal.frames.pop_front();
         }
-        self.store(StoreOp::Cut { before: needed }, effects);
+        self.tidy(StoreOp::Cut { before: needed }, effects);
     }
 
-    fn store(&mut self, op: StoreOp, effects: &mut Effects) -> CommitId {
+    /// Has a change stored that must survive this much.
+    pub(super) fn store(&mut self, durability: Durability, op: StoreOp, effects: &mut Effects) -> CommitId {
         let commit = self.promises.next_commit();
-        effects.push(Effect::Store { commit, op });
+        effects.push(Effect::Store { commit, durability, op });
         commit
+    }
+
+    /// Has something stored that says again what is stored: if a power cut undoes it, what it replaced is there.
+    fn tidy(&mut self, op: StoreOp, effects: &mut Effects) -> CommitId {
+        self.store(Durability::Os, op, effects)
     }
 
     /// Writes a session down whole, as it is after all changes so far.
@@ -218,7 +319,7 @@ impl Shard {
             self.journal.dirty.remove(&(since, index));
         }
         if let Some((session, records)) = self.sessions.get(index).and_then(snapshot) {
-            let commit = self.store(StoreOp::Checkpoint { session, records }, effects);
+            let commit = self.tidy(StoreOp::Checkpoint { session, records }, effects);
             self.journal.covering.extend(since.map(|since| (commit, at, since)));
         }
     }
@@ -241,7 +342,7 @@ impl Shard {
         });
         let (chunk, records) = (ChunkId { session: durable, number }, Arc::new(records.collect::<Vec<_>>()));
         self.journal(index, |session| Record::Spilled { session }, effects);
-        let commit = self.store(StoreOp::Chunk { chunk, records: Arc::clone(&records) }, effects);
+        let commit = self.tidy(StoreOp::Chunk { chunk, records: Arc::clone(&records) }, effects);
         self.journal.leaving.push((commit, chunk, records));
     }
 
@@ -261,7 +362,7 @@ impl Shard {
         }
     }
 
-    /// A part of a queue was read back; `None` if it cannot be read, which is said and survived.
+    /// A part of a queue was read back; `None` if it cannot be read, which is tried again, and in the end said and survived.
     pub(super) fn chunk_loaded(
         &mut self,
         now: Timestamp,
@@ -270,11 +371,9 @@ impl Shard {
         effects: &mut Effects,
     ) {
         let Some(&index) = self.by_durable.get(&chunk.session) else { return };
-        if records.is_none() {
-            let text = String::from("a part of a queue cannot be read from the store; its messages are lost");
-            self.record(index, EventKind::Notice { text }, effects);
-        }
-        let messages = records.unwrap_or_default().into_iter().filter_map(|record| match record {
+        let Some(records) = records else { return self.chunk_unreadable(now, index, chunk, effects) };
+        self.journal.unreadable.remove(&chunk.session);
+        let messages = records.into_iter().filter_map(|record| match record {
             Record::Queued { message, receivers, .. } => Some(queued(message, receivers.first()?)),
             _ => None,
         });
@@ -282,6 +381,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         if session.outbound.chunk_loaded(chunk.number, messages) {
             self.journal.read_back.push((index, chunk));
+            self.count_queue(index);
             // Nothing else may happen for a while, so the frame that drops the chunk is asked for.
             let next = self.promises.coming_commit();
             self.soil(index, next);
@@ -290,12 +390,108 @@ impl Shard {
         }
     }
 
+    /// Waits a while and tries again, in vain so many times; then the part is set aside: it stays in the store until its
+    /// session ends, and the queue goes on behind it.
+    fn chunk_unreadable(&mut self, now: Timestamp, index: u32, chunk: ChunkId, effects: &mut Effects) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if session.outbound.loading() != Some(chunk.number) {
+            return;
+        }
+        let at = session.at;
+        let tries = self.journal.unreadable.entry(chunk.session).or_default();
+        if *tries < Journal::RELOADS {
+            self.timers.set(now.after(Journal::RETRY.saturating_mul(1 << *tries)), Timer::Reload(at));
+            *tries = tries.saturating_add(1);
+            return;
+        }
+        self.journal.unreadable.remove(&chunk.session);
+        session.outbound.give_up_loading();
+        let Some((number, messages)) = session.outbound.skip_chunk() else { return };
+        self.journal(index, |session| Record::Skipped { session }, effects);
+        self.counters.drop_many(Reason::Unreadable, messages);
+        let text = format!(
+            "{messages} queued messages cannot be read from the store and are left out; part {number} of the queue of \
+             session {} is kept until the session ends",
+            chunk.session.0
+        );
+        self.record(index, EventKind::Notice { text }, effects);
+        self.pump(now, index, effects);
+    }
+
+    /// Reads a part of a queue again that could not be read.
+    pub(super) fn reload_due(&mut self, at: SessionRef, effects: &mut Effects) {
+        let Some(session) = self.find(at).and_then(|index| self.sessions.get(index)) else { return };
+        if let Some((session, number)) = session.durable.zip(session.outbound.loading()) {
+            effects.push(Effect::Load(ChunkId { session, number }));
+        }
+    }
+
+    /// Takes the oldest that waits for a session out of its queue to make room: a message, or of what is on disk the
+    /// first part as a whole. Whether there was one.
+    pub(super) fn drop_oldest(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        newest: &Queued,
+        reason: Reason,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(index) else { return false };
+        let oldest = match newest.qos {
+            QoS::AtMostOnce => session.outbound.pop_qos0(),
+            QoS::AtLeastOnce | QoS::ExactlyOnce => session.outbound.pop(),
+        };
+        let is_dropped = match oldest {
+            Some(oldest) => {
+                if oldest.is_recorded() {
+                    self.journal(index, |session| Record::Dropped { session }, effects);
+                }
+                self.dropped(now, index, &oldest.message, reason, effects);
+                true
+            }
+            None if newest.qos > QoS::AtMostOnce => self.drop_oldest_chunk(now, index, newest, reason, effects),
+            None => false,
+        };
+        self.count_queue(index);
+        is_dropped
+    }
+
+    fn drop_oldest_chunk(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        newest: &Queued,
+        reason: Reason,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(index) else { return false };
+        let Some(durable) = session.durable else { return false };
+        let Some((number, messages)) = session.outbound.skip_chunk() else { return false };
+        let chunk = ChunkId { session: durable, number };
+        self.journal(index, |session| Record::Skipped { session }, effects);
+        self.journal.leaving.retain(|(_, leaving, _)| *leaving != chunk);
+        let commit = self.tidy(StoreOp::DropChunk(chunk), effects);
+        self.journal.dropping.push((commit, chunk));
+        self.counters.drop_many(reason, messages);
+        self.say_drop(
+            now,
+            index,
+            reason,
+            newest.message.topic.text(),
+            u32::try_from(messages).unwrap_or(u32::MAX),
+            effects,
+        );
+        true
+    }
+
     /// A session is over.
-    pub(super) fn forget(&mut self, durable: DurableId, since: Option<CommitId>, index: u32, effects: &mut Effects) {
-        if let Some(since) = since {
+    pub(super) fn forget(&mut self, session: &Session, durable: DurableId, effects: &mut Effects) {
+        let index = session.at.index;
+        if let Some(since) = session.dirty_since {
             self.journal.dirty.remove(&(since, index));
         }
         self.journal.spilling.remove(&index);
+        self.journal.unreadable.remove(&durable);
         self.journal.read_back.retain(|(other, _)| *other != index);
         self.journal.leaving.retain(|(_, chunk, _)| chunk.session != durable);
         self.by_durable.remove(&durable);
@@ -303,8 +499,10 @@ impl Shard {
         for peer in self.peers() {
             effects.push(Effect::Forward { peer, frame: PeerFrame::PublisherGone { publisher: durable } });
         }
-        self.append(Record::Ended { session: durable }, effects);
-        let commit = self.store(StoreOp::Forget(durable), effects);
+        let record = Record::Ended { session: durable };
+        let durability = self.durability_of(session.listener, &record).max(self.limits.durabilities.of_session(None));
+        self.append(durability, record, effects);
+        let commit = self.tidy(StoreOp::Forget(durable), effects);
         self.journal.ending.push((commit, durable));
     }
 
@@ -317,7 +515,8 @@ impl Shard {
         effects: &mut Effects,
     ) {
         match outcome {
-            CommitOutcome::Stored => {
+            CommitOutcome::Stored | CommitOutcome::Refused => {
+                self.journal.retaining.retain(|(commit, ..)| *commit > up_to);
                 self.journal.leaving.retain(|(commit, _, _)| *commit > up_to);
                 self.journal.ending.retain(|(commit, _)| *commit > up_to);
                 self.journal.covering.retain(|(commit, ..)| *commit > up_to);
@@ -331,7 +530,7 @@ impl Shard {
         }
         // What waited for a lost frame waits for the next, which says the same again: it cannot be taken back, and to
         // send it once more on the same connection is not allowed. [v5:MQTT-4.4.0-1]
-        while outcome == CommitOutcome::Stored
+        while outcome != CommitOutcome::Failed
             && let Some((_, at, connection, effect)) =
                 self.journal.waiting.pop_front_if(|(commit, ..)| *commit <= up_to)
         {
@@ -363,8 +562,9 @@ impl Shard {
         }
         self.counters.drop(Reason::Denied);
         if let Some(packet_id) = delivery.packet_id {
-            session.outbound.forget(packet_id);
-            self.journal(index, |session| Record::Finished { session, packet_id }, effects);
+            if let Some(sent) = session.outbound.forget(packet_id) {
+                self.journal_finished(now, index, &sent, effects);
+            }
             self.pump(now, index, effects);
         }
     }
@@ -381,7 +581,7 @@ impl Shard {
     /// Goes on with what waits for a frame, even if nothing else happens: what was lost, and sessions of earlier runs.
     pub(super) fn rewrite_due(&mut self, effects: &mut Effects) {
         if self.journal.has_lost || self.has_old_sessions() {
-            self.begin_frame(effects);
+            self.begin_frame(Durability::Os, effects);
         }
     }
 
@@ -391,31 +591,39 @@ impl Shard {
     }
 
     /// Has a frame made, even if nothing changed.
-    pub(super) fn begin_frame(&mut self, effects: &mut Effects) {
-        self.store(StoreOp::Cut { before: self.journal.cut }, effects);
+    pub(super) fn begin_frame(&mut self, durability: Durability, effects: &mut Effects) {
+        self.store(durability, StoreOp::Cut { before: self.journal.cut }, effects);
     }
 
     /// After a lost frame nothing on disk is relied on: what left the memory or ended meanwhile is said again.
     fn repeat_what_was_lost(&mut self, effects: &mut Effects) {
         for (_, chunk) in std::mem::take(&mut self.journal.dropping) {
-            let commit = self.store(StoreOp::DropChunk(chunk), effects);
+            let commit = self.tidy(StoreOp::DropChunk(chunk), effects);
             self.journal.dropping.push((commit, chunk));
         }
         for (_, chunk, records) in std::mem::take(&mut self.journal.leaving) {
-            let commit = self.store(StoreOp::Chunk { chunk, records: Arc::clone(&records) }, effects);
+            let commit = self.tidy(StoreOp::Chunk { chunk, records: Arc::clone(&records) }, effects);
             self.journal.leaving.push((commit, chunk, records));
         }
+        for (_, topic, version) in std::mem::take(&mut self.journal.retaining) {
+            self.retain_again(&topic, version, effects);
+        }
         for (_, durable) in std::mem::take(&mut self.journal.ending) {
-            self.append(Record::Ended { session: durable }, effects);
-            let commit = self.store(StoreOp::Forget(durable), effects);
+            self.append(self.limits.durabilities.of_session(None), Record::Ended { session: durable }, effects);
+            let commit = self.tidy(StoreOp::Forget(durable), effects);
             self.journal.ending.push((commit, durable));
         }
     }
 
-    /// A promise that waits for everything written down so far; `None` if there is nothing to wait for.
-    pub(super) fn wait_for_store(&mut self, ticket: Option<Ticket>) {
-        if let Some(ticket) = ticket {
-            self.promises.wait_for_last_commit(ticket);
+    /// A promise waits for what was written down since `before`: for the last of it that is stored in any case, and for
+    /// each message that may not have to be.
+    pub(super) fn wait_for_changes(&mut self, ticket: Ticket, before: CommitId) {
+        let last = self.promises.last_commit().0;
+        let certain = (before.0.saturating_add(1)..=last).rev().find(|commit| !self.journal.is_open(CommitId(*commit)));
+        for commit in (before.0.saturating_add(1)..=last).map(CommitId) {
+            if Some(commit.0) == certain || self.journal.is_open(commit) {
+                self.promises.wait_for_commit(ticket, commit);
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::broker::session::Session;
 use crate::broker::subscription::SubscriptionOptions;
 use crate::broker::time::Timestamp;
 use crate::protocol::{ProtocolVersion, QoS, TopicFilter, TopicName};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,8 +83,8 @@ pub struct WillView {
 /// Which sessions are listed.
 #[derive(Debug, Clone, Default)]
 pub struct ClientQuery {
-    /// Only those of this account.
-    pub owner: Option<UserName>,
+    /// Only those of these accounts.
+    pub owners: Option<Arc<BTreeSet<UserName>>>,
     /// Only those whose client identifier or account contains this.
     pub search: String,
     /// Only those that are connected, or that are not.
@@ -158,8 +159,8 @@ impl Shard {
         };
         for session in self.by_key.values().filter_map(|index| self.sessions.get(*index)) {
             report.subscriptions = report.subscriptions.saturating_add(session.subscriptions.len());
-            report.queued = report.queued.saturating_add(session.outbound.queued_len());
         }
+        report.queued = self.waiting.messages;
         report
     }
 
@@ -180,7 +181,7 @@ impl Shard {
         let subscriptions = session.subscriptions.iter();
         Some(ClientDetail {
             view: view(session),
-            subscriptions: subscriptions.map(|(name, subscription)| (name.clone(), subscription.options)).collect(),
+            subscriptions: subscriptions.map(|(name, subscription)| (name.to_string(), subscription.options)).collect(),
             will: session.will.as_ref().map(|will| WillView {
                 topic: will.message.topic.clone(),
                 qos: will.message.qos,
@@ -232,7 +233,7 @@ impl Shard {
             for (name, subscription) in &session.subscriptions {
                 let filter = &subscription.filter.filter;
                 if losses.len() < limit && whole(&session.rights, filter) > whole(&then, filter) {
-                    losses.push(Loss { key: Arc::clone(&session.key), filter: name.clone() });
+                    losses.push(Loss { key: Arc::clone(&session.key), filter: name.to_string() });
                 }
             }
         }
@@ -288,7 +289,7 @@ impl ClientQuery {
             Presence::Offline => session.live.is_none(),
         };
         present
-            && self.owner.as_ref().is_none_or(|owner| principal.user() == Some(owner))
+            && self.owners.as_ref().is_none_or(|owners| principal.user().is_some_and(|user| owners.contains(user)))
             && (self.search.is_empty() || client_id.contains(&self.search) || name.contains(&self.search))
     }
 }
@@ -309,7 +310,7 @@ fn view(session: &Session) -> ClientView {
         expiry: session.expiry,
         subscriptions: session.subscriptions.len(),
         inflight: session.outbound.inflight_len(),
-        queued: session.outbound.queued_len(),
-        queued_bytes: session.outbound.queued_bytes(),
+        queued: session.outbound.waiting().messages,
+        queued_bytes: session.outbound.waiting().bytes,
     }
 }

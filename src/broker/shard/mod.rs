@@ -4,6 +4,7 @@
 
 mod promises;
 mod timers;
+mod log_budget;
 mod journal;
 mod core;
 mod policy;

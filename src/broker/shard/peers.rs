@@ -2,14 +2,17 @@
 
 use super::core::Shard;
 use super::promises::{Due, Kept};
+use crate::broker::durability::Durability;
 use crate::broker::effect::{
     CommitId, CommitOutcome, Effect, Effects, GroupKey, PeerFrame, ShardId, Ticket, partition_of_group,
     shard_of_partition,
 };
+use crate::broker::message::Message;
 use crate::broker::routing::{Group, Member, MemberAt};
 use crate::broker::session::Subscription;
 use crate::broker::time::Timestamp;
 use crate::protocol::TopicFilter;
+use std::sync::Arc;
 
 impl Shard {
     /// Another shard says something.
@@ -28,7 +31,7 @@ impl Shard {
                     self.deliver_forwarded(now, &message, promise, effects);
                     self.journal.once = None;
                 }
-                self.end_promise_to_peer(peer, ticket, promise, before, effects);
+                self.end_message_promise(peer, ticket, promise, before, &message, effects);
             }
             PeerFrame::GroupJoined { group, member, online, ticket } => {
                 let member = Member { at: MemberAt { shard: peer, session: member }, online };
@@ -44,32 +47,34 @@ impl Shard {
             PeerFrame::GroupLeft { group, member } => {
                 self.remove_member(&group, MemberAt { shard: peer, session: member }, effects);
             }
-            PeerFrame::GroupDelivery { group, member, message, once, ticket } => {
+            PeerFrame::GroupDelivery { group, member, message, once, ticket, tried } => {
                 let (promise, before) = self.promise_to_peer(peer, ticket);
                 self.journal.once = once;
                 let is_taken = self.deliver_to_member(now, &group, member, &message, effects);
                 self.journal.once = None;
                 if is_taken {
-                    self.end_promise_to_peer(peer, ticket, promise, before, effects);
+                    self.end_message_promise(peer, ticket, promise, before, &message, effects);
                 } else {
                     promise.and_then(|promise| self.promises.close_if_empty(promise));
                     effects.push(Effect::Forward {
                         peer,
-                        frame: PeerFrame::GroupRefused { group, message, once, ticket },
+                        frame: PeerFrame::GroupRefused { group, message, once, ticket, tried },
                     });
                 }
             }
-            PeerFrame::GroupRefused { group, message, once, ticket } => {
+            PeerFrame::GroupRefused { group, message, once, ticket, tried } => {
+                self.is_refused = false;
                 let before = self.promises.last_commit();
                 if let Some(&index) = self.groups_by_key.get(&group) {
                     self.journal.once = once;
-                    self.deliver_to_group(now, index, &message, ticket, effects);
+                    self.deliver_to_group(now, index, &message, ticket, tried, effects);
                     self.journal.once = None;
                 }
-                if self.promises.last_commit() != before {
-                    self.wait_for_store(ticket);
+                if let Some(ticket) = ticket.filter(|_| message.durability > Durability::Memory) {
+                    self.wait_for_changes(ticket, before);
                 }
-                if let Some(kept) = ticket.and_then(|ticket| self.promises.settle(ticket, CommitOutcome::Stored)) {
+                let outcome = self.outcome_of_routing();
+                if let Some(kept) = ticket.and_then(|ticket| self.promises.settle(ticket, outcome)) {
                     self.promise_kept(now, kept, effects);
                 }
             }
@@ -89,6 +94,7 @@ impl Shard {
 
     /// A promise of this shard for a ticket of another, and what was written down before it.
     fn promise_to_peer(&mut self, peer: ShardId, ticket: Option<Ticket>) -> (Option<Ticket>, CommitId) {
+        self.is_refused = false;
         let promise = ticket.map(|ticket| self.promises.open(Due::Peer(peer, ticket)));
         (promise, self.promises.last_commit())
     }
@@ -109,6 +115,32 @@ impl Shard {
         }
     }
 
+    /// The same for the ticket of a message.
+    fn end_message_promise(
+        &mut self,
+        peer: ShardId,
+        ticket: Option<Ticket>,
+        promise: Option<Ticket>,
+        before: CommitId,
+        message: &Message,
+        effects: &mut Effects,
+    ) {
+        let outcome = self.outcome_of_routing();
+        let Some(ticket) = ticket else { return };
+        match self.close_message_promise(promise, before, message) {
+            Some(promise) => self.promises.spoil(promise, outcome),
+            None => settled(peer, ticket, outcome, effects),
+        }
+    }
+
+    /// Whether a queue refused the message that was routed last.
+    pub(super) fn outcome_of_routing(&mut self) -> CommitOutcome {
+        match std::mem::take(&mut self.is_refused) {
+            true => CommitOutcome::Refused,
+            false => CommitOutcome::Stored,
+        }
+    }
+
     /// The store has dealt with every change up to this one.
     pub(super) fn committed(&mut self, now: Timestamp, up_to: CommitId, outcome: CommitOutcome, effects: &mut Effects) {
         // A CONNACK is among the promises, and goes before everything else.
@@ -117,10 +149,11 @@ impl Shard {
                 self.promise_kept(now, kept, effects);
             }
         }
+        self.journal.close_up_to(up_to);
         self.frame_stored(now, up_to, outcome, effects);
     }
 
-    fn promise_kept(&mut self, now: Timestamp, kept: Kept, effects: &mut Effects) {
+    pub(super) fn promise_kept(&mut self, now: Timestamp, kept: Kept, effects: &mut Effects) {
         match kept.due {
             Due::Session(at) => self.promise_to_session(now, at, kept.ticket, kept.outcome, effects),
             Due::Peer(peer, ticket) => settled(peer, ticket, kept.outcome, effects),
@@ -146,7 +179,13 @@ impl Shard {
     }
 
     /// A session of this shard joins a group, or comes and goes as its member. With a ticket, that waits until it holds.
-    pub(super) fn join_group(&mut self, index: u32, group: GroupKey, ticket: Option<Ticket>, effects: &mut Effects) {
+    pub(super) fn join_group(
+        &mut self,
+        index: u32,
+        group: Arc<GroupKey>,
+        ticket: Option<Ticket>,
+        effects: &mut Effects,
+    ) {
         let Some(session) = self.sessions.get(index) else { return };
         let (member, online) = (session.at, session.live.is_some());
         let owner = self.owner_of(&group);
@@ -161,14 +200,14 @@ impl Shard {
         effects.push(Effect::Forward { peer: owner, frame });
     }
 
-    pub(super) fn leave_group(&mut self, index: u32, group: &GroupKey, effects: &mut Effects) {
+    pub(super) fn leave_group(&mut self, index: u32, group: &Arc<GroupKey>, effects: &mut Effects) {
         let Some(session) = self.sessions.get(index) else { return };
         let member = session.at;
         let owner = self.owner_of(group);
         if owner == self.id {
             return self.remove_member(group, MemberAt { shard: self.id, session: member }, effects);
         }
-        let frame = PeerFrame::GroupLeft { group: group.clone(), member };
+        let frame = PeerFrame::GroupLeft { group: Arc::clone(group), member };
         effects.push(Effect::Forward { peer: owner, frame });
     }
 
@@ -177,22 +216,22 @@ impl Shard {
         let Some(session) = self.sessions.get(index) else { return };
         let group_of = |subscription: &Subscription| {
             let share = subscription.filter.share.clone()?;
-            Some(GroupKey { share, filter: subscription.filter.filter.clone() })
+            Some(Arc::new(GroupKey { share, filter: subscription.filter.filter.clone() }))
         };
-        let groups: Vec<_> = session.subscriptions.values().filter_map(group_of).collect();
+        let groups: Vec<_> = session.subscriptions.values().filter_map(|subscription| group_of(subscription)).collect();
         for group in groups {
             self.join_group(index, group, None, effects);
         }
     }
 
-    fn add_member(&mut self, key: GroupKey, member: Member, effects: &mut Effects) {
+    fn add_member(&mut self, key: Arc<GroupKey>, member: Member, effects: &mut Effects) {
         if let Some(&index) = self.groups_by_key.get(&key) {
             if let Some(group) = self.groups.get_mut(index) {
                 group.join(member);
             }
             return;
         }
-        let at = self.groups.insert_with(|_| Group::new(key.clone()));
+        let at = self.groups.insert_with(|_| Group::new(Arc::clone(&key)));
         if let Some(group) = self.groups.get_mut(at.index) {
             group.join(member);
         }

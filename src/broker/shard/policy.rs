@@ -5,6 +5,7 @@ use crate::broker::access::{Permission, Policy, Principal, Rights};
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, Origin, SessionKey};
 use crate::broker::reason::Reason;
+use crate::broker::routing::Routes;
 use crate::broker::session::Session;
 use crate::broker::time::Timestamp;
 use std::collections::BTreeMap;
@@ -59,6 +60,9 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         session.rights = self.policy.rights(&session.key.principal, &session.key.client_id);
         session.recheck_queue = true;
+        if let Some(live) = &mut session.live {
+            live.routes = Routes::default();
+        }
         let mut sources = Sources::new(&self.policy);
         session.inbound.recheck_retained(|message| sources.may_still_publish(message));
         let mut changed = Vec::new();
@@ -102,7 +106,7 @@ impl<'a> Sources<'a> {
         };
         let rights =
             self.rights.entry(Arc::clone(key)).or_insert_with(|| self.policy.rights(&key.principal, &key.client_id));
-        rights.verdict(Permission::Publish, &message.topic).is_allowed()
+        rights.verdict(Permission::Publish, &message.topic).is_granted()
     }
 }
 

@@ -35,7 +35,10 @@ struct Promise {
 #[derive(Debug, Default)]
 pub struct Promises {
     open: BTreeMap<Ticket, Promise>,
-    commits: VecDeque<(CommitId, Ticket)>,
+    /// The last that was opened. Most wait for nothing and are closed at once, so only those that stay go into the map.
+    youngest: Option<(Ticket, Promise)>,
+    /// What waits for a change, in their order; nobody any more if the change need not be stored.
+    commits: VecDeque<(CommitId, Option<Ticket>)>,
     last_ticket: u64,
     last_commit: u64,
 }
@@ -45,21 +48,30 @@ impl Promises {
     pub fn open(&mut self, due: Due) -> Ticket {
         self.last_ticket = self.last_ticket.wrapping_add(1);
         let ticket = Ticket(self.last_ticket);
-        self.open.insert(ticket, Promise { due, remaining: 0, outcome: CommitOutcome::Stored });
+        let promise = Promise { due, remaining: 0, outcome: CommitOutcome::Stored };
+        self.open.extend(self.youngest.replace((ticket, promise)));
         ticket
     }
 
     /// It waits for one more event.
     pub fn wait_for_one(&mut self, ticket: Ticket) {
-        if let Some(promise) = self.open.get_mut(&ticket) {
+        if let Some(promise) = self.get_mut(ticket) {
             promise.remaining = promise.remaining.saturating_add(1);
         }
     }
 
-    /// It waits for everything that is to be stored so far, too.
-    pub fn wait_for_last_commit(&mut self, ticket: Ticket) {
+    /// It waits for a change to be stored, too, which none that was waited for before comes after.
+    pub fn wait_for_commit(&mut self, ticket: Ticket, commit: CommitId) {
         self.wait_for_one(ticket);
-        self.commits.push_back((self.last_commit(), ticket));
+        self.commits.push_back((commit, Some(ticket)));
+    }
+
+    /// A change need not be stored any more: what waited for it, which is one promise at most.
+    pub fn release(&mut self, commit: CommitId) -> Option<Ticket> {
+        let at = self.commits.binary_search_by_key(&commit, |(commit, _)| *commit).ok()?;
+        let ticket = self.commits.get_mut(at)?.1.take();
+        while self.commits.pop_front_if(|(_, ticket)| ticket.is_none()).is_some() {}
+        ticket
     }
 
     /// The last commit that was given out.
@@ -80,40 +92,59 @@ impl Promises {
 
     /// A promise that waits for nothing is dropped again; `None` then.
     pub fn close_if_empty(&mut self, ticket: Ticket) -> Option<Ticket> {
-        if self.open.get(&ticket).is_some_and(|promise| promise.remaining == 0) {
-            self.open.remove(&ticket);
+        if self.get_mut(ticket).is_some_and(|promise| promise.remaining == 0) {
+            self.remove(ticket);
             return None;
         }
         Some(ticket)
     }
 
+    fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Promise> {
+        match &mut self.youngest {
+            Some((youngest, promise)) if *youngest == ticket => Some(promise),
+            _ => self.open.get_mut(&ticket),
+        }
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> Option<Promise> {
+        match self.youngest.take_if(|(youngest, _)| *youngest == ticket) {
+            Some((_, promise)) => Some(promise),
+            None => self.open.remove(&ticket),
+        }
+    }
+
+    /// A part of it has gone wrong, whatever else happens; nothing else is known to have happened yet.
+    pub fn spoil(&mut self, ticket: Ticket, outcome: CommitOutcome) {
+        if let Some(promise) = self.get_mut(ticket) {
+            promise.outcome = promise.outcome.max(outcome);
+        }
+    }
+
     /// One of its events has happened.
     pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome) -> Option<Kept> {
-        let promise = self.open.get_mut(&ticket)?;
-        if outcome == CommitOutcome::Failed {
-            promise.outcome = CommitOutcome::Failed;
-        }
+        let promise = self.get_mut(ticket)?;
+        promise.outcome = promise.outcome.max(outcome);
         promise.remaining = promise.remaining.saturating_sub(1);
         if promise.remaining > 0 {
             return None;
         }
-        let promise = self.open.remove(&ticket)?;
+        let promise = self.remove(ticket)?;
         Some(Kept { ticket, due: promise.due, outcome: promise.outcome })
     }
 
     /// The next promise that waited for a commit up to this one.
     pub fn next_committed(&mut self, up_to: CommitId) -> Option<Ticket> {
-        let (commit, ticket) = *self.commits.front()?;
-        if commit > up_to {
-            return None;
+        while let Some((_, ticket)) = self.commits.pop_front_if(|(commit, _)| *commit <= up_to) {
+            if ticket.is_some() {
+                return ticket;
+            }
         }
-        self.commits.pop_front();
-        Some(ticket)
+        None
     }
 
     /// How many are open.
     pub fn len(&self) -> usize {
-        self.open.len()
+        self.open.len().saturating_add(usize::from(self.youngest.is_some()))
     }
 }
 

@@ -3,12 +3,14 @@
 use super::core::Shard;
 use super::promises::Due;
 use crate::broker::access::{Permission, RuleId, Verdict};
+use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, CommitOutcome, Effect, Effects, PeerFrame, SessionRef, Ticket, expires_at};
 use crate::broker::event::EventKind;
 use crate::broker::frame::Once;
 use crate::broker::message::{Message, MessageProperties, Origin};
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
+use crate::broker::routing::Route;
 use crate::broker::session::{HeldAck, Settled, Stage};
 use crate::broker::time::Timestamp;
 use crate::protocol::{
@@ -33,23 +35,41 @@ impl Shard {
         if let Some(live) = self.live(index) {
             live.received = live.received.saturating_add(1);
         }
-        let Some(session) = self.sessions.get(index) else { return };
-        let verdict = session.rights.verdict(Permission::Publish, &topic);
-        let refusal = match verdict {
-            Verdict::Allowed(_) if publish.retain && self.retained_is_full(&topic, publish.payload.len()) => {
-                Some((Reason::TooManyRetained, None))
-            }
-            Verdict::Allowed(_) if publish.properties.user_properties.len() > self.limits.max_user_properties => {
-                Some((Reason::TooManyUserProperties, None))
-            }
-            Verdict::Allowed(_) => None,
-            Verdict::Denied(rule) => Some((verdict.reason(), Some(rule))),
-            Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => Some((verdict.reason(), None)),
-        };
-        match refusal {
-            Some((reason, rule)) => self.refuse_publish(now, index, &publish, &topic, (reason, rule), effects),
-            None => self.accept_publish(now, index, publish, topic, effects),
+        match self.refusal_of(index, &publish, &topic) {
+            Ok(route) => self.accept_publish(now, index, publish, &topic, route, effects),
+            Err((reason, rule)) => self.refuse_publish(now, index, &publish, &topic, (reason, rule), effects),
         }
+    }
+
+    /// Whether a message may be published; if so, with the route of its topic, if that is known.
+    fn refusal_of(
+        &mut self,
+        index: u32,
+        publish: &Publish,
+        topic: &TopicName,
+    ) -> Result<Option<Box<Route>>, (Reason, Option<RuleId>)> {
+        let version = self.trie.version();
+        let route = self.live(index).and_then(|live| live.routes.take(topic, version));
+        if route.is_none()
+            && let Some(session) = self.sessions.get(index)
+        {
+            match session.rights.verdict(Permission::Publish, topic) {
+                Verdict::Allowed(_) => {}
+                verdict @ (Verdict::Denied(rule) | Verdict::Paused(rule)) => {
+                    return Err((verdict.reason(), Some(rule)));
+                }
+                verdict @ (Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser) => {
+                    return Err((verdict.reason(), None));
+                }
+            }
+        }
+        if publish.retain && self.retained_is_full(topic, publish.payload.len()) {
+            return Err((Reason::TooManyRetained, None));
+        }
+        if publish.properties.user_properties.len() > self.limits.max_user_properties {
+            return Err((Reason::TooManyUserProperties, None));
+        }
+        Ok(route)
     }
 
     /// The topic of a message that may come now.
@@ -65,6 +85,11 @@ impl Shard {
             && publish.packet_id.is_some_and(|id| session.inbound.unreleased.contains_key(&id));
         if publish.qos > QoS::AtMostOnce && !is_repeated && session.inbound.unacknowledged() >= usize::from(maximum) {
             return Err(Violation::ReceiveMaximumExceeded(maximum));
+        }
+        if publish.properties.topic_alias.is_none()
+            && let Some(topic) = live.routes.topic(publish.topic.as_bytes())
+        {
+            return Ok(topic.clone());
         }
         live.inbound_aliases.resolve(&publish.topic, publish.properties.topic_alias)
     }
@@ -99,41 +124,72 @@ impl Shard {
         now: Timestamp,
         index: u32,
         publish: Publish,
-        topic: TopicName,
+        topic: &TopicName,
+        route: Option<Box<Route>>,
         effects: &mut Effects,
     ) {
         let Some(session) = self.sessions.get(index) else { return };
-        let (at, key) = (session.at, Arc::clone(&session.key));
+        let (at, origin) = (session.at, Origin::Client(Arc::clone(&session.key)));
         let (qos, packet_id, retain) = (publish.qos, publish.packet_id, publish.retain);
         let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
+        let route = route.unwrap_or_else(|| self.find_route(topic, &origin));
+        let (durability, _) = self.limits.durabilities.of(topic, qos, session.listener);
         let message = Message {
-            topic,
+            topic: route.topic.clone(),
             payload: publish.payload,
             qos,
             retain,
             expires_at: expires_at(now, publish.properties.message_expiry_interval),
-            origin: Origin::Client(key),
+            origin,
+            durability,
             properties: MessageProperties::of(publish.properties),
         };
         // What may be kept must not keep the read buffer that it arrived in.
-        let message = Arc::new(if retain || qos > QoS::AtMostOnce { message.compact() } else { message });
+        let message = Arc::new(if retain || qos > QoS::AtMostOnce { message.let_go() } else { message });
+        if let Some((refusing, reason)) = self.refusal_for(index, &message) {
+            self.keep_route(index, route);
+            self.dropped(now, refusing, &message, reason, effects);
+            return self.answer_refusal(now, index, qos, packet_id, reason, effects);
+        }
         let ticket = (qos > QoS::AtMostOnce).then(|| self.promises.open(Due::Session(at)));
         let before = self.promises.last_commit();
         if let Some(packet_id) = packet_id.filter(|_| qos == QoS::ExactlyOnce) {
             self.journal(index, |session| Record::Taken { session, packet_id }, effects);
         }
         self.journal.once = self.once_of(index, packet_id.filter(|_| qos == QoS::ExactlyOnce));
-        let matched = self.publish_everywhere(now, &message, ticket, effects);
+        self.is_refused = false;
+        let matched = self.publish_everywhere(now, &message, &route.matches, ticket, effects);
         self.journal.once = None;
-        let ticket = self.close_promise(ticket, before);
-        if self.limits.log_publish {
+        self.keep_route(index, route);
+        let ticket = self.close_message_promise(ticket, before, &message);
+        let outcome = self.outcome_of_routing();
+        if self.limits.log_publish && self.log_budget.affords(now, self.limits.max_events_per_second) {
             let topic = message.topic.text().clone();
-            let delivered = matched;
-            self.record(index, EventKind::Published { topic, size, qos, retain, delivered }, effects);
+            let (delivered, durability) = (matched, self.unusual_durability(&message));
+            let kind = EventKind::Published { topic, size, qos, retain, delivered, durability };
+            self.record(index, kind, effects);
         }
         if let Some(packet_id) = packet_id {
-            self.acknowledge(now, index, qos, packet_id, matched, ticket, effects);
+            self.acknowledge(now, index, qos, packet_id, (matched, outcome), ticket, effects);
         }
+    }
+
+    /// Where the publisher's messages of this topic go, as far as the tree knows now.
+    fn find_route(&self, topic: &TopicName, origin: &Origin) -> Box<Route> {
+        let matches = self.matches_of(topic, origin);
+        Box::new(Route { topic: topic.compact(), matches, version: self.trie.version() })
+    }
+
+    fn keep_route(&mut self, index: u32, route: Box<Route>) {
+        if let Some(live) = self.live(index) {
+            live.routes.keep(route);
+        }
+    }
+
+    /// The session that would have to refuse a message whose publisher can be told so, with the reason.
+    fn refusal_for(&mut self, index: u32, message: &Message) -> Option<(u32, Reason)> {
+        let speaks = self.live(index).is_some_and(|live| live.version.has_properties());
+        speaks.then(|| self.would_be_refused(&message.topic, message.qos, message)).flatten()
     }
 
     /// What a QoS 2 message of a durable publisher is known by.
@@ -145,10 +201,26 @@ impl Shard {
     /// A promise waits for what was written down since `before`; one that waits for nothing is closed.
     pub(super) fn close_promise(&mut self, ticket: Option<Ticket>, before: CommitId) -> Option<Ticket> {
         let ticket = ticket?;
-        if self.promises.last_commit() != before {
-            self.promises.wait_for_last_commit(ticket);
-        }
+        self.wait_for_changes(ticket, before);
         self.promises.close_if_empty(ticket)
+    }
+
+    /// The same for the promise that a message was taken over: one of the weakest class does not wait for the disk.
+    pub(super) fn close_message_promise(
+        &mut self,
+        ticket: Option<Ticket>,
+        before: CommitId,
+        message: &Message,
+    ) -> Option<Ticket> {
+        match message.durability {
+            Durability::Memory => ticket.and_then(|ticket| self.promises.close_if_empty(ticket)),
+            Durability::Os | Durability::Commit => self.close_promise(ticket, before),
+        }
+    }
+
+    /// The class of a message where it is not that which holds in general.
+    pub(super) fn unusual_durability(&self, message: &Message) -> Option<Durability> {
+        Some(message.durability).filter(|class| *class != self.limits.durabilities.general())
     }
 
     #[expect(clippy::too_many_arguments, reason = "what became of one message, told once")]
@@ -158,16 +230,27 @@ impl Shard {
         index: u32,
         qos: QoS,
         packet_id: PacketId,
-        matched: u32,
+        (matched, outcome): (u32, CommitOutcome),
         ticket: Option<Ticket>,
         effects: &mut Effects,
     ) {
         let speaks = self.live(index).is_some_and(|live| live.version.has_properties());
-        let reason = if matched == 0 && speaks { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+        let is_refused = outcome == CommitOutcome::Refused && speaks;
+        let reason = match matched {
+            // Of a promise that waits, the outcome decides when it is kept.
+            _ if is_refused && ticket.is_none() => Reason::QueueFull.code(),
+            0 if speaks => ReasonCode::NoMatchingSubscribers,
+            _ => ReasonCode::Success,
+        };
+        ticket.filter(|_| is_refused).inspect(|ticket| self.promises.spoil(*ticket, outcome));
         let ack = PubAck::new(packet_id, reason);
         let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
         if let Some(session) = self.sessions.get_mut(index).filter(|_| qos == QoS::ExactlyOnce) {
-            session.inbound.unreleased.insert(packet_id, ticket);
+            if reason.is_error() {
+                session.inbound.unreleased.remove(&packet_id);
+            } else {
+                session.inbound.unreleased.insert(packet_id, ticket);
+            }
         }
         self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
     }
@@ -186,21 +269,33 @@ impl Shard {
         let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
         let kind = EventKind::PublishRefused { topic: topic.text().clone(), size, reason, rule };
         self.record(index, kind, effects);
-        let Some(packet_id) = publish.packet_id else { return };
+        self.answer_refusal(now, index, publish.qos, publish.packet_id, reason, effects);
+    }
+
+    fn answer_refusal(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        qos: QoS,
+        packet_id: Option<PacketId>,
+        reason: Reason,
+        effects: &mut Effects,
+    ) {
+        let Some(packet_id) = packet_id else { return };
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(live) = session.live.as_ref() else { return };
         let ack = if live.version.has_properties() {
             session.inbound.unreleased.remove(&packet_id);
             let reason_string = live.wants_reasons.then(|| Text::try_from(reason.words()).ok()).flatten();
-            let properties = PubAckProperties { reason_string, user_properties: Vec::new() };
+            let properties = PubAckProperties { reason_string, user_properties: Vec::new() }.into();
             PubAck { packet_id, reason: reason.code(), properties }
         } else {
-            if publish.qos == QoS::ExactlyOnce {
+            if qos == QoS::ExactlyOnce {
                 self.journal(index, |session| Record::Taken { session, packet_id }, effects);
             }
             PubAck::new(packet_id, ReasonCode::Success)
         };
-        let packet = if publish.qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+        let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
         self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects);
     }
 
@@ -232,7 +327,7 @@ impl Shard {
 
     /// PUBACK: a QoS 1 message has arrived.
     pub(super) fn puback(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
-        self.finished(index, ack.packet_id, Stage::Ack, effects);
+        self.finished(now, index, ack.packet_id, Stage::Ack, effects);
         self.pump(now, index, effects);
     }
 
@@ -241,7 +336,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let packet_id = ack.packet_id;
         if ack.reason.is_error() {
-            self.finished(index, packet_id, Stage::Rec, effects);
+            self.finished(now, index, packet_id, Stage::Rec, effects);
             return self.pump(now, index, effects);
         }
         let known = session.outbound.receive(packet_id);
@@ -259,15 +354,15 @@ impl Shard {
 
     /// PUBCOMP: the identifier of a QoS 2 message is free again.
     pub(super) fn pubcomp(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
-        self.finished(index, ack.packet_id, Stage::Comp, effects);
+        self.finished(now, index, ack.packet_id, Stage::Comp, effects);
         self.pump(now, index, effects);
     }
 
     /// A message in flight is done with, if it waited for this.
-    fn finished(&mut self, index: u32, packet_id: PacketId, stage: Stage, effects: &mut Effects) {
+    fn finished(&mut self, now: Timestamp, index: u32, packet_id: PacketId, stage: Stage, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        if session.outbound.acknowledge(packet_id, stage).is_some() {
-            self.journal(index, |session| Record::Finished { session, packet_id }, effects);
+        if let Some(sent) = session.outbound.acknowledge(packet_id, stage) {
+            self.journal_finished(now, index, &sent, effects);
         }
     }
 
@@ -281,15 +376,21 @@ impl Shard {
         effects: &mut Effects,
     ) {
         let Some(index) = self.find(at) else { return };
-        if outcome == CommitOutcome::Failed {
-            self.give_back(index, ticket, effects);
-        }
+        let speaks = self.live(index).is_some_and(|live| live.version.has_properties());
+        // Before 5.0 there is no way to say that a queue is full: it is counted and logged.
+        let outcome = match outcome {
+            CommitOutcome::Refused if !speaks => CommitOutcome::Stored,
+            other => other,
+        };
+        let next = match outcome {
+            CommitOutcome::Stored => None,
+            CommitOutcome::Refused | CommitOutcome::Failed => self.give_back(index, ticket, effects),
+        };
         let Some(session) = self.sessions.get_mut(index) else { return };
-        let settled = session.inbound.settle(ticket, outcome);
+        let settled = session.inbound.settle(ticket, outcome, next);
         if settled == Settled::NotOwed {
             return;
         }
-        let speaks = session.live.as_ref().is_some_and(|live| live.version.has_properties());
         let is_welcome = session.live.as_ref().is_some_and(|live| live.is_welcome);
         if outcome == CommitOutcome::Failed && !is_welcome {
             return self.refuse_welcome(now, index, effects);
@@ -302,17 +403,24 @@ impl Shard {
     }
 
     /// A message of QoS 2 is not taken over after all. If only another shard could not store it, the journal of this one
-    /// says that it was, and a new message with its identifier would be taken for a repetition.
-    fn give_back(&mut self, index: u32, ticket: Ticket, effects: &mut Effects) {
-        let Some(session) = self.sessions.get(index) else { return };
-        for packet_id in session.inbound.waiting_for(ticket) {
+    /// says that it was, and a new message with its identifier would be taken for a repetition. What its publisher has to
+    /// wait for until it is told, and may use the identifier again: that everybody has forgotten this one.
+    fn give_back(&mut self, index: u32, ticket: Ticket, effects: &mut Effects) -> Option<Ticket> {
+        let session = self.sessions.get(index)?;
+        let (at, given_back) = (session.at, session.inbound.waiting_for(ticket));
+        if given_back.is_empty() {
+            return None;
+        }
+        let (next, before) = (self.promises.open(Due::Session(at)), self.promises.last_commit());
+        for packet_id in given_back {
             self.journal(index, |session| Record::Released { session, packet_id }, effects);
-            // What comes next with this identifier is another message, also to those who have taken this one.
             let Some(once) = self.once_of(index, Some(packet_id)) else { continue };
             self.forget_once(once, effects);
             for peer in self.peers() {
-                effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket: None } });
+                self.promises.wait_for_one(next);
+                effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket: Some(next) } });
             }
         }
+        self.close_promise(Some(next), before)
     }
 }

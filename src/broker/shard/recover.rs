@@ -3,6 +3,7 @@
 use super::core::Shard;
 use super::journal::queued;
 use super::timers::Timer;
+use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, Effects};
 use crate::broker::frame::{DurableId, Once};
 use crate::broker::message::{Message, SessionKey};
@@ -83,12 +84,12 @@ impl Shard {
             Record::Subscribed { session, filter, options } => {
                 let Some(index) = self.touch(session) else { return };
                 let Some(session) = self.sessions.get_mut(index) else { return };
-                session.subscriptions.insert(filter.to_string(), Subscription { filter, options });
+                session.subscriptions.insert(filter.to_string().into(), Box::new(Subscription { filter, options }));
             }
             Record::Unsubscribed { session, filter } => {
                 let Some(index) = self.touch(session) else { return };
                 let Some(session) = self.sessions.get_mut(index) else { return };
-                session.subscriptions.remove(&filter.to_string());
+                session.subscriptions.remove(filter.to_string().as_str());
             }
             Record::Queued { message, receivers, once } => {
                 for receiver in &receivers {
@@ -146,6 +147,12 @@ impl Shard {
                 let Some(index) = self.touch(session) else { return };
                 if let Some(session) = self.sessions.get_mut(index) {
                     session.outbound.spill();
+                }
+            }
+            Record::Skipped { session } => {
+                let Some(index) = self.touch(session) else { return };
+                if let Some(session) = self.sessions.get_mut(index) {
+                    session.outbound.skip_chunk();
                 }
             }
             Record::Chunks { session, first, sizes } => {
@@ -249,6 +256,7 @@ impl Shard {
                 self.add_subscription(index, &subscription.filter, subscription.options, None, effects);
             }
             self.renew_rights(index);
+            self.count_queue(index);
             self.timers.set(gone_since.after(expiry.unwrap_or_default()), Timer::SessionExpiry(at));
             if let Some(delay) = delay {
                 self.timers.set(gone_since.after(delay), Timer::Will(at));
@@ -261,6 +269,6 @@ impl Shard {
             }
         }
         // The first frame says how much of the past is still needed, even if nothing happens.
-        self.begin_frame(effects);
+        self.begin_frame(Durability::Os, effects);
     }
 }

@@ -81,11 +81,11 @@ impl Shard {
         let verdict = session.rights.subscribe_verdict(&filter.filter);
         match verdict {
             Verdict::Allowed(_) => {}
-            Verdict::Denied(rule) => return Err((verdict.reason(), Some(rule))),
+            Verdict::Denied(rule) | Verdict::Paused(rule) => return Err((verdict.reason(), Some(rule))),
             Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser => return Err((verdict.reason(), None)),
         }
         let name = filter.to_string();
-        let is_new = !session.subscriptions.contains_key(&name);
+        let is_new = !session.subscriptions.contains_key(name.as_str());
         if is_new && session.subscriptions.len() >= self.limits.max_subscriptions {
             return Err((Reason::TooManySubscriptions, None));
         }
@@ -105,7 +105,7 @@ impl Shard {
         let kept = filter.clone();
         self.journal(index, |session| Record::Subscribed { session, filter: kept, options }, effects);
         if let Some(session) = self.sessions.get_mut(index) {
-            session.subscriptions.insert(name, Subscription { filter, options });
+            session.subscriptions.insert(name.into(), Box::new(Subscription { filter, options }));
         }
         Ok(following)
     }
@@ -125,7 +125,7 @@ impl Shard {
             .saturating_sub(session.outbound.queued_retained())
             .saturating_sub(session.inbound.retained_waiting());
         for kept in self.retained.matching(filter, now) {
-            let is_own = options.no_local && self.is_from(&kept.message, index);
+            let is_own = options.no_local && self.is_from(&kept.message.origin, index);
             if is_own || !sources.may_still_publish(&kept.message) {
                 continue;
             }
@@ -147,7 +147,7 @@ impl Shard {
         effects: &mut Effects,
     ) {
         if let Some(share) = &filter.share {
-            let group = GroupKey { share: share.clone(), filter: filter.filter.clone() };
+            let group = Arc::new(GroupKey { share: share.clone(), filter: filter.filter.clone() });
             return self.join_group(index, group, ticket, effects);
         }
         let was_wanted = self.trie.change(&filter.filter, |leaf| {
@@ -163,7 +163,7 @@ impl Shard {
     /// Takes a subscription out of the tree, or out of its group.
     pub(super) fn remove_subscription(&mut self, index: u32, filter: &SharedFilter, effects: &mut Effects) {
         if let Some(share) = &filter.share {
-            let group = GroupKey { share: share.clone(), filter: filter.filter.clone() };
+            let group = Arc::new(GroupKey { share: share.clone(), filter: filter.filter.clone() });
             return self.leave_group(index, &group, effects);
         }
         let is_wanted = self.trie.change(&filter.filter, |leaf| {

@@ -8,6 +8,8 @@ mod stage;
 mod sessions;
 mod wills;
 mod qos;
+mod durability;
+mod queues;
 mod subscriptions;
 mod retained;
 mod shards;

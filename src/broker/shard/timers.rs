@@ -16,9 +16,14 @@ pub enum Timer {
     SessionExpiry(SessionRef),
     /// Is a frame of the journal to be tried again that could not be stored?
     Rewrite,
+    /// Is it to be said how many messages a session was not sent?
+    Drops(SessionRef),
+    /// Is a part of a queue to be read again?
+    Reload(SessionRef),
 }
 
-/// The timers of a shard, soonest first. At most three per session are of use; stale ones go when their time comes.
+/// The timers of a shard, soonest first. At most five per session are of use. Stale ones go when their time comes, or all
+/// at once when they are more than the others.
 #[derive(Debug, Default)]
 pub struct Timers(BinaryHeap<Reverse<(Timestamp, Timer)>>);
 
@@ -26,6 +31,16 @@ impl Timers {
     /// Looks at it then.
     pub fn set(&mut self, at: Timestamp, timer: Timer) {
         self.0.push(Reverse((at, timer)));
+    }
+
+    /// How many there are, stale ones included.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Forgets all, and sets those that are of use.
+    pub fn replace(&mut self, of_use: Vec<(Timestamp, Timer)>) {
+        self.0 = of_use.into_iter().map(Reverse).collect();
     }
 
     /// When the soonest is due.

@@ -56,7 +56,7 @@ fn json_is_escaped_so_that_any_parser_reads_the_same_text() {
     let text = "a\nb \u{1b}[2J \u{9b}1m \u{202e}drow \u{7f} \u{ffff} \u{e0041} é\"\\";
     let (output, out, _) = output(Format::Text);
     output.json(&[text]).unwrap();
-    assert!(!out.text().trim_end().chars().any(is_invisible), "{}", out.text());
+    assert!(!out.text().trim_end().chars().any(is_hidden), "{}", out.text());
     assert_eq!(serde_json::from_str::<Vec<String>>(&out.text()).unwrap(), [text]);
 }
 

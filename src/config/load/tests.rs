@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::broker::RoleName;
+use crate::broker::{Durability, QueueFull, TopicSettings};
 use crate::config::{Authentication, CertificateFiles, KeySettings, TlsVersion, Warning};
+use crate::protocol::{QoS, TopicFilter, TopicName};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -270,6 +272,69 @@ colour = "red"
             "SECUREMQ__LOG__MAX_SIZE_MB: \"big\" is not a whole number from 1 to 1048576",
         ]
     );
+}
+
+#[test]
+fn topics_have_settings_of_their_own_and_leave_the_rest_to_listener_and_store() {
+    let config = World::new(
+        r#"
+store.durability = "os"
+[[listeners]]
+url = "mqtt://localhost"
+durability = "memory"
+[[topics]]
+filter = "telemetry/#"
+durability = "memory"
+[[topics]]
+filter = "orders/+"
+queue_full = "refuse"
+"#,
+    )
+    .config();
+    let about = |filter: &str, durability, queue_full| TopicSettings {
+        filter: TopicFilter::try_from(filter).unwrap(),
+        durability,
+        queue_full,
+    };
+    let topics = [
+        about("telemetry/#", Some(Durability::Memory), QueueFull::DropNewest),
+        about("orders/+", None, QueueFull::Refuse),
+    ];
+    assert_eq!(config.topics, topics);
+    assert_eq!(config.listeners[0].durability, Some(Durability::Memory));
+    let order = TopicName::try_from("orders/1").unwrap();
+    assert_eq!(config.durabilities().of(&order, QoS::AtLeastOnce, None).0, Durability::Os);
+}
+
+/// The block of the example is prose, since the default is that there is none.
+#[test]
+fn the_example_of_a_topic_is_one() {
+    let lines = EXAMPLE.lines().map(|line| line.strip_prefix("# ").unwrap_or(""));
+    let block =
+        lines.skip_while(|line| *line != "[[topics]]").filter(|line| line.contains(" = ") || line.starts_with('['));
+    let config = World::new(&block.collect::<Vec<_>>().join("\n")).config();
+    assert_eq!(config.topics.len(), 1);
+    assert_eq!(config.topics[0].queue_full, QueueFull::default());
+}
+
+#[test]
+fn what_is_wrong_with_a_topic_is_said_at_its_line() {
+    let world =
+        World::new("[[topics]]\nfilter = 'a/#/b'\n[[topics]]\nfilter = 'a'\ndurability = 'disk'\nqueue_full = ''\n");
+    let problems = world.problems();
+    assert!(
+        problems[0].starts_with("config.toml:2: topics[0].filter: \"a/#/b\" is no topic filter: it "),
+        "{problems:?}"
+    );
+    assert_eq!(
+        problems[1..],
+        [
+            "config.toml:5: topics[1].durability: \"disk\" is not one of \"commit\", \"os\", \"memory\", \"\"",
+            "config.toml:6: topics[1].queue_full: \"\" is not one of \"drop-newest\", \"drop-oldest\", \"refuse\"",
+        ]
+    );
+    let many = World::new(&"[[topics]]\nfilter = 'a'\n".repeat(101)).problems();
+    assert_eq!(many, ["config.toml:202: topics[100].filter: has more than 100 entries; use filters that match more"]);
 }
 
 #[test]

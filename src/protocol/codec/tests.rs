@@ -151,7 +151,7 @@ fn user_properties_and_then_the_reason_string_give_way_to_the_maximum_packet_siz
         let reason = ReasonCode::NotAuthorized;
         let properties =
             PubAckProperties { reason_string: reason_string.clone(), user_properties: user_properties.clone() };
-        let puback = PubAck { packet_id, reason, properties: properties.clone() };
+        let puback = PubAck { packet_id, reason, properties: properties.clone().into() };
         vec![
             Packet::ConnAck(Box::new(ConnAck {
                 session_present: false,

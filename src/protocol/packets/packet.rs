@@ -130,6 +130,13 @@ impl Packet {
             }
             Self::ConnAck(_) | Self::Auth(_) => Ok(()),
             Self::Publish(packet) => packet.view().encode_within(version, maximum, out),
+            Self::PubAck(packet) | Self::PubRec(packet) | Self::PubRel(packet) | Self::PubComp(packet)
+                if packet.says_only_success() && maximum >= PubAck::SHORTEST =>
+            {
+                let [high, low] = packet.packet_id.number().to_be_bytes();
+                out.extend_from_slice(&[first_byte, 2, high, low]);
+                Ok(())
+            }
             Self::PubAck(packet) | Self::PubRec(packet) | Self::PubRel(packet) | Self::PubComp(packet) => {
                 trimmed(first_byte, packet, version, maximum, out)
             }

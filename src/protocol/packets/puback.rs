@@ -4,6 +4,7 @@ use crate::protocol::error::Violation;
 use crate::protocol::packet_id::PacketId;
 use crate::protocol::packet_type::PacketType;
 use crate::protocol::property::{Property, UserProperties};
+use crate::protocol::rare::{Absent, Rare};
 use crate::protocol::reason::ReasonCode;
 use crate::protocol::text::Text;
 use crate::protocol::version::ProtocolVersion;
@@ -17,13 +18,21 @@ pub struct PubAck {
     /// What became of it; always success before 5.0.
     pub reason: ReasonCode,
     /// The properties of 5.0.
-    pub properties: PubAckProperties,
+    pub properties: Rare<PubAckProperties>,
 }
 
 impl PubAck {
+    /// The length of one that says nothing but success, in bytes.
+    pub const SHORTEST: u32 = 4;
+
+    /// Whether it has nothing to say but its identifier, as nearly all do: those need not be measured to be written.
+    pub fn says_only_success(&self) -> bool {
+        self.reason == ReasonCode::Success && self.properties == Rare::NOTHING
+    }
+
     /// An acknowledgement that says nothing more than its reason.
     pub fn new(packet_id: PacketId, reason: ReasonCode) -> Self {
-        Self { packet_id, reason, properties: PubAckProperties::default() }
+        Self { packet_id, reason, properties: Rare::NOTHING }
     }
 }
 
@@ -36,6 +45,13 @@ pub struct PubAckProperties {
     pub user_properties: UserProperties,
 }
 
+impl Absent for PubAckProperties {
+    fn absent() -> &'static Self {
+        static ABSENT: PubAckProperties = PubAckProperties { reason_string: None, user_properties: Vec::new() };
+        &ABSENT
+    }
+}
+
 impl PubAck {
     /// Reads what follows the fixed header of one of the four packets. In 5.0 the end may be missing: properties, or
     /// the reason too, which then is success.
@@ -44,7 +60,7 @@ impl PubAck {
         if version.has_properties() && !reader.is_empty() {
             acknowledgement.reason = reader.reason(packet)?;
             if !reader.is_empty() {
-                acknowledgement.properties = PubAckProperties::decode(packet, version, &mut reader)?;
+                acknowledgement.properties = PubAckProperties::decode(packet, version, &mut reader)?.into();
             }
         }
         reader.finish()?;
@@ -55,7 +71,7 @@ impl PubAck {
 impl Body for Form<'_, PubAck> {
     fn write(&self, out: &mut impl Writer) {
         out.packet_id(self.of.packet_id);
-        let properties = self.part(&self.of.properties);
+        let properties = self.part(&*self.of.properties);
         let has_properties = !properties.is_empty();
         if self.version.has_properties() && (has_properties || self.of.reason != ReasonCode::Success) {
             out.u8(self.of.reason.byte());

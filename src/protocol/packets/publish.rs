@@ -6,6 +6,7 @@ use crate::protocol::packet_id::PacketId;
 use crate::protocol::packet_type::PacketType;
 use crate::protocol::property::{Property, SubscriptionId, UserProperties};
 use crate::protocol::qos::QoS;
+use crate::protocol::rare::{Absent, Rare};
 use crate::protocol::text::Text;
 use crate::protocol::version::ProtocolVersion;
 use crate::protocol::wire::{
@@ -27,7 +28,7 @@ pub struct Publish {
     /// Present exactly when the QoS is above 0.
     pub packet_id: Option<PacketId>,
     /// The properties of 5.0.
-    pub properties: PublishProperties,
+    pub properties: Rare<PublishProperties>,
     /// The application message.
     pub payload: Bytes,
 }
@@ -62,8 +63,8 @@ pub struct PublishView<'a> {
     pub qos: QoS,
     /// To be kept for later subscribers, or: was kept.
     pub retain: bool,
-    /// The topic; empty where a topic alias stands for it.
-    pub topic: &'a str,
+    /// The bytes of the topic; empty where a topic alias stands for it.
+    pub topic: &'a [u8],
     /// Present when the QoS is above 0; not sent at QoS 0.
     pub packet_id: Option<PacketId>,
     /// 0x01.
@@ -118,7 +119,7 @@ impl Publish {
             dup: self.dup,
             qos: self.qos,
             retain: self.retain,
-            topic: self.topic.as_str(),
+            topic: self.topic.as_bytes(),
             packet_id: self.packet_id,
             payload_is_utf8: self.properties.payload_is_utf8,
             message_expiry_interval: self.properties.message_expiry_interval,
@@ -137,11 +138,27 @@ const DUP: u8 = 0b1000;
 const QOS: u8 = 0b0110;
 const RETAIN: u8 = 0b0001;
 
+impl Absent for PublishProperties {
+    fn absent() -> &'static Self {
+        static ABSENT: PublishProperties = PublishProperties {
+            payload_is_utf8: None,
+            message_expiry_interval: None,
+            topic_alias: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+            subscription_ids: Vec::new(),
+            content_type: None,
+        };
+        &ABSENT
+    }
+}
+
 impl PublishProperties {
     #[inline]
-    fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Self, Violation> {
+    fn decode(version: ProtocolVersion, reader: &mut Reader<'_>) -> Result<Rare<Self>, Violation> {
         let mut values = PropertyReader::open(PacketType::Publish, version, reader)?;
-        let mut all = Self::default();
+        let mut all: Rare<Self> = Rare::NOTHING;
         while let Some(property) = values.next()? {
             match property {
                 Property::PayloadFormatIndicator => values.boolean(&mut all.payload_is_utf8)?,
@@ -166,7 +183,7 @@ impl<'a> PublishView<'a> {
             dup: false,
             qos: QoS::AtMostOnce,
             retain: false,
-            topic,
+            topic: topic.as_bytes(),
             packet_id: None,
             payload_is_utf8: None,
             message_expiry_interval: None,
@@ -226,7 +243,7 @@ impl<'a> PublishView<'a> {
 
 impl Body for Form<'_, PublishView<'_>> {
     fn write(&self, out: &mut impl Writer) {
-        out.binary(self.of.topic.as_bytes());
+        out.binary(self.of.topic);
         if let Some(packet_id) = self.of.sent_packet_id() {
             out.packet_id(packet_id);
         }

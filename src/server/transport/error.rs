@@ -41,6 +41,17 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// What the log adds to the words of the [reason](Self::reason), which it shows anyway.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Tls(problem) => problem.to_string(),
+            Self::Certificate(problem) => problem.to_string(),
+            Self::TooSlow(_) | Self::Silent | Self::Foreign { .. } | Self::WebSocket(_) | Self::Lost(_) => {
+                self.to_string()
+            }
+        }
+    }
+
     /// What it counts as.
     pub fn reason(&self) -> Reason {
         match self {

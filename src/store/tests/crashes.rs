@@ -2,7 +2,7 @@
 
 use super::frames::{begin, chunk, of_shard, sessions};
 use super::*;
-use crate::broker::{DurableId, Frame, FrameNumber};
+use crate::broker::{Durability, DurableId, Frame, FrameNumber};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,7 +30,7 @@ fn content(number: u64) -> Bytes {
 
 /// The files as a crash of the process leaves them: the database, and then the log beside it. If the log began anew in
 /// between, the two do not belong together, so they are copied again.
-fn crash(world: &World) -> World {
+pub(super) fn crash(world: &World) -> World {
     let name = |folder: &Path| folder.join("securemq.db-wal");
     // Salts in the header of the log tell one beginning from another.
     let beginning = |folder: &Path| fs::read(name(folder)).unwrap().get(..32).map(<[u8]>::to_vec);
@@ -49,7 +49,7 @@ async fn after_a_crash_at_any_moment_every_frame_that_was_stored_is_there_and_no
     const CRASHES: u64 = 40;
     let world = World::new();
     let database = world.create().await;
-    let writer = Writer::start(database.with_durability(Durability::Os));
+    let writer = Writer::start_with(database.clone(), Durability::Os);
     let handle = writer.handle();
     handle.store(vec![begin(1, 1)]).await.unwrap();
     let stored = Arc::new(AtomicU64::new(0));

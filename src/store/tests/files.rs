@@ -129,7 +129,7 @@ async fn a_newer_schema_is_refused_and_nothing_is_touched() {
     raw.close().await.unwrap();
     let before = fs::read(Database::path_in(world.folder())).unwrap();
     let error = world.open().await.err().unwrap();
-    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 4, .. }), "{error}");
     assert!(error.to_string().contains("nothing was changed: run the newer securemq"), "{error}");
     assert_eq!(fs::read(Database::path_in(world.folder())).unwrap(), before);
     let files: Vec<_> = fs::read_dir(world.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -166,7 +166,7 @@ async fn a_backup_is_made_before_a_migration() {
     let path = Database::path_in(world.folder());
     upgrade(&path, steps).await.unwrap();
 
-    let backup = world.folder().join("securemq.db.schema-2.backup");
+    let backup = world.folder().join("securemq.db.schema-4.backup");
     assert_eq!(fs::metadata(&backup).unwrap().mode() & 0o777, 0o600);
     assert!(matches!(world.open().await, Err(StoreError::NewerSchema { found: 99, .. })));
     // The backup is a whole database of the earlier schema.
@@ -179,7 +179,7 @@ async fn a_database_of_the_first_schema_is_backed_up_and_gets_a_journal() {
     let world = World::new();
     let path = Database::path_in(world.folder());
     PrivateFile::create(&path, &[]).unwrap();
-    let mut connection = options(&path, Durability::Commit).connect().await.unwrap();
+    let mut connection = options(&path).connect().await.unwrap();
     let first = migrations().into_iter().take(1).collect();
     apply(&mut connection, &path, first).await.unwrap();
     fill(&mut connection, &world.key).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_database_of_the_first_schema_is_backed_up_and_gets_a_journal() {
     let backup = world.folder().join("securemq.db.schema-1.backup");
     assert_eq!(fs::metadata(&backup).unwrap().mode() & 0o777, 0o600);
     // The backup is as the database was before, and can take its place.
-    let mut reader = options(&backup, Durability::Commit).connect().await.unwrap();
+    let mut reader = options(&backup).connect().await.unwrap();
     let tables: Vec<String> =
         query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'").fetch_all(&mut reader).await.unwrap();
     assert!(tables.contains(&"users".to_owned()) && !tables.contains(&"journal".to_owned()), "{tables:?}");

@@ -1,7 +1,7 @@
 //! Frames: what is stored of them, what is loaded again, what is forgotten.
 
 use super::*;
-use crate::broker::{ChunkId, DurableId, Frame, FrameNumber};
+use crate::broker::{ChunkId, Durability, DurableId, Frame, FrameNumber};
 use bytes::Bytes;
 use sqlx::{AssertSqlSafe, query};
 
@@ -291,7 +291,7 @@ async fn the_file_stays_small_when_frames_are_cut_as_they_come() {
     const FRAMES: u64 = 100;
     let world = World::new();
     let database = world.create().await;
-    let writer = Writer::start(database.with_durability(Durability::Os));
+    let writer = Writer::start_with(database.clone(), Durability::Os);
     let handle = writer.handle();
     handle.store(vec![begin(1, 1)]).await.unwrap();
     for group in 0..GROUPS {
@@ -307,15 +307,24 @@ async fn the_file_stays_small_when_frames_are_cut_as_they_come() {
     writer.close().await;
 }
 
+/// SQLite takes the word only between two changes, and only when it is prepared anew.
 #[tokio::test]
-async fn a_writer_waits_for_the_disk_or_for_the_system_as_it_was_told() {
+async fn a_change_waits_for_the_disk_or_for_the_system_as_it_must() {
     let world = World::new();
     let database = world.create().await;
-    let synchronous = async |database: &Database| -> i64 {
-        let mut change = database.change().await.unwrap();
-        sqlx::query_scalar("PRAGMA synchronous").fetch_one(change.connection()).await.unwrap()
+    let synchronous = async |durability| -> i64 {
+        let mut change = database.change_that_survives(durability).await.unwrap();
+        let synchronous = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *change.connection()).await.unwrap();
+        change.commit().await.unwrap();
+        synchronous
     };
-    assert_eq!(synchronous(&database.with_durability(Durability::Os)).await, 1);
-    assert_eq!(synchronous(&database.with_durability(Durability::Commit)).await, 2);
-    assert_eq!(synchronous(&database).await, 2);
+    for _ in 0..3 {
+        assert_eq!(synchronous(Durability::Os).await, 1);
+        assert_eq!(synchronous(Durability::Memory).await, 1);
+        assert_eq!(synchronous(Durability::Commit).await, 2);
+        assert_eq!(synchronous(Durability::Commit).await, 2);
+    }
+    let mut change = database.change().await.unwrap();
+    let usual: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(change.connection()).await.unwrap();
+    assert_eq!(usual, 2);
 }

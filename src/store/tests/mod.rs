@@ -1,7 +1,10 @@
 //! The store as a whole: what is kept, what two processes see, and what altered files do.
 
 mod access;
+mod backup;
+mod classes;
 mod crashes;
+mod damage;
 mod files;
 mod frames;
 mod logs;
@@ -98,13 +101,15 @@ fn message(name: &str, payload: &'static [u8]) -> Message {
         retain: true,
         expires_at: None,
         origin: Origin::Client(Arc::new(session_key("alice", "sensor-1"))),
+        durability: crate::broker::Durability::Commit,
         properties: MessageProperties {
             payload_is_utf8: Some(true),
             content_type: Some(text("text/plain")),
             response_topic: Some(text("answers")),
             correlation_data: Some(b"correlation".as_slice().into()),
             user_properties: vec![(text("name"), text("value")), (text("name"), text("again"))],
-        },
+        }
+        .into(),
     }
 }
 
@@ -122,6 +127,7 @@ fn event(at: u64, name: &str) -> StoredEvent {
         event: AuditEvent {
             who: Who { user: Some(text("alice")), client_id: Some(text("sensor-1")), address: None },
             kind: EventKind::Published {
+                durability: None,
                 topic: text(name),
                 size: 3,
                 qos: QoS::AtMostOnce,

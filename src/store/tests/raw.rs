@@ -2,7 +2,7 @@
 
 use super::frames::{begin, chunk, of_shard};
 use super::*;
-use crate::broker::{Address, DurableId, Frame, FrameNumber, Reason, RuleEffect, Subject, TopicPattern};
+use crate::broker::{Address, ClassName, DurableId, Frame, FrameNumber, Reason, RuleEffect, Subject, TopicPattern};
 use crate::store::migrate::{migrations, upgrade};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType};
@@ -29,6 +29,8 @@ const NEEDLES: &[&str] = &[
     "zebra-journal",
     "zebra-session",
     "zebra-queue",
+    "zebra-class",
+    "zebra-key",
     "192.0.2.77",
     "Teacher",
     "school",
@@ -52,6 +54,14 @@ async fn raw_files_show_nothing() {
         })
         .await
         .unwrap();
+    database.add_class(&ClassName::new("zebra-class").unwrap()).await.unwrap();
+    database.assign(&ClassName::new("zebra-class").unwrap(), &[user_name("zebra-user")]).await.unwrap();
+    let (at, scopes) = (UnixMillis::from_millis(1), ApiScopes::default());
+    let (owner, name) = (user_name("zebra-user"), "zebra-key".into());
+    let key = ApiKey { id: 0, owner, name, scopes, created: at, expires: at };
+    database.add_api_key(key, &"zebra-secret".into()).await.unwrap();
+    let factor = SecondFactor { secret: *b"zebra-second-factor!", used_step: 1, recovery: Vec::new() };
+    database.set_second_factor(&user_name("zebra-user"), &factor).await.unwrap();
     let mut retained = record("zebra-topic/a", b"zebra-payload", 1);
     retained.message.origin = Origin::Client(Arc::new(session_key("zebra-user", "zebra-client")));
     retained.message.properties = MessageProperties {
@@ -60,7 +70,8 @@ async fn raw_files_show_nothing() {
         response_topic: Some(text("zebra-answer")),
         correlation_data: Some(b"zebra-correlation".as_slice().into()),
         user_properties: vec![(text("zebra-property"), text("zebra-value"))],
-    };
+    }
+    .into();
     let who = Who {
         user: Some(text("zebra-user")),
         client_id: Some(text("zebra-client")),
@@ -82,7 +93,8 @@ async fn raw_files_show_nothing() {
         chunks: vec![(chunk(1, 0), "zebra-queue".into())],
         ..Frame::default()
     };
-    let ops = vec![StoreOp::Retain(retained), StoreOp::Events(events.to_vec()), begin(1, 1), of_shard(1, 0, frame)];
+    let ops =
+        vec![StoreOp::Retain(retained), StoreOp::Events(Arc::new(events.to_vec())), begin(1, 1), of_shard(1, 0, frame)];
     writer.handle().store(ops).await.unwrap();
     database.add_user(&user("zebra-other", "Teacher")).await.unwrap();
     grep(&world, 3);
@@ -95,7 +107,7 @@ async fn raw_files_show_nothing() {
     let sql = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT";
     steps.push(Migration::new(99, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
     upgrade(&Database::path_in(world.folder()), steps).await.unwrap();
-    assert!(world.folder().join("securemq.db.schema-2.backup").exists());
+    assert!(world.folder().join("securemq.db.schema-4.backup").exists());
     grep(&world, 2);
 }
 

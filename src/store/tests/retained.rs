@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::broker::Timestamp;
+use crate::protocol::Rare;
 
 async fn store(database: &Database, ops: Vec<StoreOp>) {
     let writer = Writer::start(database.clone());
@@ -28,7 +29,7 @@ async fn a_retained_message_is_loaded_as_it_was_stored() {
     plain.version.shard = 7;
     plain.expires = None;
     plain.message.origin = Origin::System;
-    plain.message.properties = MessageProperties::default();
+    plain.message.properties = Rare::NOTHING;
     let mut dated = record("a/b", b"payload", 1);
     dated.message.expires_at = Some(Timestamp::from_millis(5));
     store(&database, vec![StoreOp::Retain(plain.clone()), StoreOp::Retain(dated.clone())]).await;

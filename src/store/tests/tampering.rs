@@ -2,11 +2,11 @@
 
 use super::frames::{begin, chunk, frame, of_shard};
 use super::*;
-use crate::broker::{ChunkId, DurableId, Frame, FrameNumber, RuleEffect, Subject, TopicPattern};
+use crate::broker::{ChunkId, ClassName, DurableId, Frame, FrameNumber, RuleEffect, Subject, TopicPattern};
 use sqlx::{AssertSqlSafe, Connection, Row, query};
 
 /// A store in which every table has at least two rows.
-async fn filled() -> World {
+pub(super) async fn filled() -> World {
     let world = World::new();
     let database = world.create().await;
     for name in ["alice", "bob"] {
@@ -15,6 +15,12 @@ async fn filled() -> World {
         let pattern = TopicPattern::new("a/#").unwrap();
         let rule = NewRule { subject, pattern, publish: true, subscribe: true, effect: RuleEffect::Allow };
         database.add_rule(rule).await.unwrap();
+        database.add_class(&ClassName::new(name).unwrap()).await.unwrap();
+        let (at, scopes) = (UnixMillis::from_millis(1), ApiScopes::default());
+        let key = ApiKey { id: 0, owner: user_name(name), name: "k".into(), scopes, created: at, expires: at };
+        database.add_api_key(key, &format!("smq_{name}").into()).await.unwrap();
+        let factor = SecondFactor { secret: [7; 20], used_step: 1, recovery: Vec::new() };
+        database.set_second_factor(&user_name(name), &factor).await.unwrap();
     }
     let writer = Writer::start(database.clone());
     let ops = vec![StoreOp::Retain(record("t/1", b"one", 1)), StoreOp::Retain(record("t/2", b"two", 2))];
@@ -47,6 +53,11 @@ async fn read_all(world: &World) -> Vec<String> {
     let mut note = |error: StoreError| wrong.push(error.to_string());
     let _ = database.directory().await.map_err(&mut note);
     let _ = database.find_user(&user_name("alice")).await.map_err(&mut note);
+    let _ = database.api_keys().await.map_err(&mut note);
+    for name in ["alice", "bob"] {
+        let _ = database.find_api_key(&format!("smq_{name}").into()).await.map_err(&mut note);
+        let _ = database.second_factor(&user_name(name)).await.map_err(&mut note);
+    }
     match database.load_retained().await {
         Ok(loaded) => loaded.damaged.into_iter().for_each(&mut note),
         Err(error) => note(error),
@@ -72,7 +83,7 @@ async fn read_all(world: &World) -> Vec<String> {
     }
     // Writing meets what is altered as well, and must not panic either.
     let writer = Writer::start(database.clone());
-    let ops = vec![StoreOp::Retain(record("t/1", b"new", 9)), StoreOp::Events(vec![event(9, "t")])];
+    let ops = vec![StoreOp::Retain(record("t/1", b"new", 9)), StoreOp::Events(Arc::new(vec![event(9, "t")]))];
     let _ = writer.handle().store(ops).await;
     if let Ok(run) = database.begin_run().await {
         let last = Frame { cut_before: FrameNumber(9), is_past_covered: true, ..frame(9, b"records") };
@@ -101,6 +112,13 @@ const PROTECTED: &[(&str, &str, &str)] = &[
     ("rules", "id", "id = 7"),
     ("rules", "subject_index", "id = 7"),
     ("rules", "sealed", "id = 7"),
+    ("classes", "id", "id = 1"),
+    ("classes", "name_index", "id = 1"),
+    ("classes", "sealed", "id = 1"),
+    ("api_keys", "id", "id = 1"),
+    ("api_keys", "owner_index", "id = 1"),
+    ("api_keys", "sealed", "id = 1"),
+    ("second_factors", "sealed", "rowid = 1"),
     ("events", "seq", "seq = 3"),
     ("events", "count", "seq = 3"),
     ("events", "sealed", "seq = 3"),
@@ -168,6 +186,11 @@ async fn what_is_not_sealed_can_be_altered_without_a_panic() {
         "DELETE FROM roles",
         "DELETE FROM users",
         "DELETE FROM rules",
+        "DELETE FROM classes",
+        "UPDATE classes SET sealed = x''",
+        "UPDATE api_keys SET key_index = x'', sealed = x'' WHERE id = 1",
+        "UPDATE second_factors SET user_index = x'00', sealed = x'' WHERE rowid = 1",
+        "DROP TABLE second_factors",
         "DELETE FROM events",
         "DELETE FROM retained",
         "DELETE FROM journal",
@@ -215,6 +238,9 @@ async fn rows_that_change_places_do_not_open() {
         ("users", "id"),
         ("roles", "id"),
         ("rules", "id"),
+        ("classes", "id"),
+        ("api_keys", "id"),
+        ("second_factors", "rowid"),
         ("retained", "rowid"),
         ("events", "seq"),
         ("journal", "seq"),

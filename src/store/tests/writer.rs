@@ -2,13 +2,14 @@
 
 use super::frames::{begin, chunk, frame, journal, of_shard, sessions};
 use super::*;
+use crate::broker::Durability;
 use crate::broker::{DurableId, Frame};
 use sqlx::query;
 use std::sync::Mutex;
 
 fn batch(ops: Vec<StoreOp>, told: &Arc<Mutex<Vec<Result<(), StoreFailure>>>>) -> Batch {
     let told = told.clone();
-    Batch { ops, done: Box::new(move |result| told.lock().unwrap().push(result)) }
+    Batch { ops, durability: Durability::Commit, done: Box::new(move |result| told.lock().unwrap().push(result)) }
 }
 
 #[tokio::test]
@@ -21,7 +22,7 @@ async fn what_waits_goes_into_one_commit_and_everybody_is_told() {
     // The writer's task runs when this one waits for the first time.
     for number in 0..1000 {
         let retain = StoreOp::Retain(record(&format!("t/{number}"), b"x", 1));
-        handle.submit(batch(vec![retain, StoreOp::Events(vec![event(number, "t")])], &told));
+        handle.submit(batch(vec![retain, StoreOp::Events(Arc::new(vec![event(number, "t")]))], &told));
     }
     writer.close().await;
     assert_eq!(*told.lock().unwrap(), vec![Ok(()); 1000]);
@@ -40,7 +41,7 @@ async fn a_failed_transaction_is_undone_reported_and_followed_by_others() {
     let mut raw = world.raw().await;
     let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no'); END";
     query(trigger).execute(&mut raw).await.unwrap();
-    let ops = || vec![StoreOp::Retain(record("t", b"x", 1)), StoreOp::Events(vec![event(1, "t")])];
+    let ops = || vec![StoreOp::Retain(record("t", b"x", 1)), StoreOp::Events(Arc::new(vec![event(1, "t")]))];
     assert_eq!(handle.store(ops()).await, Err(StoreFailure::Refused));
     assert!(database.load_retained().await.unwrap().records.is_empty());
     query("DROP TRIGGER refuse").execute(&mut raw).await.unwrap();
@@ -108,7 +109,7 @@ async fn frames_that_fail_take_everything_of_their_group_with_them() {
     query(trigger).execute(&mut raw).await.unwrap();
     let whole = Frame { checkpoints: vec![(DurableId(1), "state".into())], ..frame(1, b"a") };
     let groups = [
-        vec![of_shard(1, 0, whole), StoreOp::Events(vec![event(1, "t")])],
+        vec![of_shard(1, 0, whole), StoreOp::Events(Arc::new(vec![event(1, "t")]))],
         vec![StoreOp::Frame {
             run: 1,
             shard: 1,

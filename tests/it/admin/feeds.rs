@@ -112,6 +112,21 @@ fn what_is_hostile_comes_as_data_and_no_formula_is_exported() {
 }
 
 #[test]
+fn leaving_a_page_that_listens_is_no_lost_connection() {
+    let mut broker = with_pages().start();
+    broker.add_user("root", "Admin", PASSWORD);
+    let root = Pages::of(&mut broker).log_in("root", PASSWORD);
+    let mut log = root.watch("/logs/live?action=DISCONNECT");
+    assert!(log.hear().is_some());
+    let mut watching = root.watch("/live");
+    watching.say(r##"{"subscribe":["#"]}"##);
+    watching.find("subscribed", |one| one["ok"] == true);
+    drop(watching);
+    let end = log.find("events", |event| event["user"] == "root");
+    assert_eq!((end["reason"].as_i64(), end["ok"].as_bool()), (Some(1), Some(true)), "{end}");
+}
+
+#[test]
 fn the_log_is_searched_page_by_page() {
     let mut broker = with_pages().set("AUTH__ANONYMOUS_ROLE", "Admin").start();
     broker.add_user("root", "Admin", PASSWORD);

@@ -97,6 +97,7 @@ fn what_is_too_long_too_deep_or_no_json_is_refused() {
     assert_eq!(post(&long).code(), "too-large");
     assert_eq!(post(&"[".repeat(10_000)).code(), "invalid");
     assert_eq!(post("{").code(), "invalid");
+    assert_eq!(post(r#"["a","b"]"#).code(), "invalid");
     assert_eq!(post(r#"{"user":"a","password":"b","more":1}"#).code(), "invalid");
     // What a form on another page could send.
     let body = r#"{"user":"a","password":"b"}"#;

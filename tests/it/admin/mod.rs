@@ -2,8 +2,11 @@
 
 mod routes;
 mod login;
+mod proofs;
 mod escapes;
 mod changes;
+mod classes;
 mod feeds;
+mod fuzzed;
 mod pages;
 mod alone;

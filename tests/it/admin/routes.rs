@@ -16,16 +16,26 @@ enum Who {
 const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("POST", "/login", Who::Anyone, r#"{"user":"sam","password":"wrong password"}"#),
     ("GET", "/openapi.json", Who::Anyone, ""),
+    ("GET", "/look", Who::Anyone, ""),
     ("GET", "/session", Who::Student, ""),
     ("POST", "/logout", Who::Student, ""),
     ("GET", "/sessions", Who::Student, ""),
     ("DELETE", "/sessions/{id}", Who::Student, ""),
     ("DELETE", "/sessions", Who::Student, ""),
+    ("POST", "/session/confirm", Who::Student, r#"{"password":""}"#),
+    ("GET", "/totp", Who::Student, ""),
+    ("POST", "/totp", Who::Student, r#"{"password":""}"#),
+    ("POST", "/totp/confirm", Who::Student, r#"{"code":""}"#),
+    ("POST", "/totp/remove", Who::Student, r#"{"password":""}"#),
+    ("GET", "/keys", Who::Student, ""),
+    ("POST", "/keys", Who::Student, r#"{"name":"","scopes":[]}"#),
+    ("DELETE", "/keys/{id}", Who::Student, ""),
+    ("DELETE", "/users/{name}/totp", Who::Admin, ""),
     ("GET", "/overview", Who::Teacher, ""),
     ("GET", "/overview/history", Who::Teacher, ""),
     ("GET", "/clients", Who::Student, ""),
     ("GET", "/clients/{id}", Who::Student, ""),
-    ("POST", "/clients/{id}/disconnect", Who::Admin, ""),
+    ("POST", "/clients/{id}/disconnect", Who::Teacher, ""),
     ("DELETE", "/clients/{id}", Who::Admin, ""),
     ("GET", "/retained", Who::Student, ""),
     ("POST", "/retained/clear", Who::Student, r#"{"filter":"nothing/here","preview":true}"#),
@@ -34,14 +44,24 @@ const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("DELETE", "/retained/{topic}", Who::Student, ""),
     ("POST", "/publish", Who::Student, r##"{"topic":"#/#","payload":""}"##),
     ("SOCKET", "/live", Who::Student, ""),
-    ("GET", "/users", Who::Admin, ""),
-    ("POST", "/users", Who::Admin, r#"{"name":"new","role":"Nothing"}"#),
+    ("GET", "/users", Who::Teacher, ""),
+    ("POST", "/users", Who::Teacher, r#"{"name":"","role":"Nothing"}"#),
     ("POST", "/users/import", Who::Admin, r#"{"csv":"","preview":true}"#),
-    ("GET", "/users/{name}", Who::Admin, ""),
-    ("PATCH", "/users/{name}", Who::Admin, "{}"),
+    ("GET", "/users/{name}", Who::Teacher, ""),
+    ("PATCH", "/users/{name}", Who::Teacher, "{}"),
     ("DELETE", "/users/{name}", Who::Admin, ""),
-    ("POST", "/users/{name}/password", Who::Admin, r#"{"generate":true}"#),
+    ("POST", "/users/{name}/password", Who::Teacher, r#"{"generate":true}"#),
     ("GET", "/roles", Who::Admin, ""),
+    ("GET", "/me", Who::Student, ""),
+    ("GET", "/connect", Who::Student, ""),
+    ("GET", "/classes", Who::Student, ""),
+    ("POST", "/classes", Who::Admin, r#"{"name":""}"#),
+    ("GET", "/classes/{class}", Who::Student, ""),
+    ("DELETE", "/classes/{class}", Who::Admin, ""),
+    ("POST", "/classes/{class}/members", Who::Admin, r#"{"users":[]}"#),
+    ("DELETE", "/classes/{class}/members/{name}", Who::Teacher, ""),
+    ("POST", "/classes/{class}/pause", Who::Teacher, ""),
+    ("POST", "/classes/{class}/resume", Who::Teacher, ""),
     ("GET", "/rules", Who::Admin, ""),
     ("POST", "/rules", Who::Admin, r#"{"subject":{"user":"nobody"},"topic":"a","publish":true,"effect":"allow"}"#),
     ("POST", "/rules/check", Who::Student, r#"{"action":"publish","topic":"a"}"#),
@@ -50,6 +70,7 @@ const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("GET", "/logs", Who::Student, ""),
     ("SOCKET", "/logs/live", Who::Student, ""),
     ("GET", "/logs/export", Who::Student, ""),
+    ("GET", "/logs/histogram", Who::Student, ""),
     ("GET", "/certificates", Who::Admin, ""),
     ("POST", "/certificates", Who::Admin, r#"{"user":"nobody"}"#),
     ("GET", "/settings", Who::Admin, ""),
@@ -59,7 +80,7 @@ const USERS: [(&str, Who); 3] = [("root", Who::Admin), ("tina", Who::Teacher), (
 const PASSWORD: &str = "a long password";
 
 fn in_place(path: &str) -> String {
-    path.replace("{id}", "none").replace("{name}", "nobody").replace("{topic}", "YQ")
+    path.replace("{id}", "none").replace("{name}", "nobody").replace("{topic}", "YQ").replace("{class}", "none")
 }
 
 /// Whether a refusal is about who asks, and not about what is asked for.
@@ -178,6 +199,15 @@ fn the_description_lists_every_address_and_nothing_else() {
     // What it does not list is not there, and what it lists is there with these methods only.
     assert_eq!(pages.request("GET", "/api/v1/nothing", &[], "").code(), "not-found");
     for path in ["/users", "/login", "/overview"] {
-        assert_eq!(pages.request("PROPFIND", &format!("/api/v1{path}"), &[], "").code(), "method-not-allowed");
+        let answer = pages.request("PROPFIND", &format!("/api/v1{path}"), &[], "");
+        assert_eq!(answer.code(), "method-not-allowed");
+        let allowed = if path == "/users" {
+            "GET, POST"
+        } else if path == "/login" {
+            "POST"
+        } else {
+            "GET"
+        };
+        assert_eq!(answer.header("allow"), allowed, "{path}");
     }
 }

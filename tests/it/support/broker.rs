@@ -5,8 +5,10 @@ use super::tls::Trust;
 use super::wire::{ConnAck, Connect};
 use super::{PATIENCE, mosquitto, tls};
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -23,6 +25,8 @@ pub struct Settings {
     config: String,
     environment: Vec<(String, String)>,
     folder: Option<Arc<TempDir>>,
+    /// A program that runs the broker, with its arguments.
+    runner: Vec<String>,
 }
 
 impl Settings {
@@ -93,6 +97,18 @@ impl Settings {
         self.set("WORKERS", count)
     }
 
+    /// On a folder that is there, with data or without.
+    pub fn on(mut self, folder: impl Into<Arc<TempDir>>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Started by another program, which gets these arguments before the broker's own.
+    pub fn run_by(mut self, runner: Vec<String>) -> Self {
+        self.runner = runner;
+        self
+    }
+
     pub fn start(self) -> Broker {
         Broker::launch(self)
     }
@@ -118,7 +134,7 @@ impl Broker {
             let (child, address) = mosquitto::start(folder.path());
             return Self { process: Process::new(child), settings, folder, addresses: vec![address] };
         }
-        let mut command = securemq(folder.path());
+        let mut command = securemq_run_by(&settings.runner, folder.path());
         command.arg("serve");
         for url in &settings.listeners {
             command.args(["--listen", url]);
@@ -167,6 +183,11 @@ impl Broker {
         data_folder(self.folder.path())
     }
 
+    /// The folder of the test, which outlives the broker.
+    pub fn folder(&self) -> Arc<TempDir> {
+        Arc::clone(&self.folder)
+    }
+
     /// A folder for files of the test, outside the data of the broker.
     pub fn scratch(&self) -> &Path {
         self.folder.path()
@@ -212,6 +233,11 @@ impl Broker {
         self.again()
     }
 
+    /// Starts it again after [`Broker::stop`].
+    pub fn restart_stopped(self) -> Self {
+        self.again()
+    }
+
     /// The same with one more option.
     pub fn restart_with(mut self, option: &str, value: impl std::fmt::Display) -> Self {
         self.settings = self.settings.set(option, value);
@@ -227,6 +253,48 @@ impl Broker {
     /// Kills the broker as a power cut would, and starts it again.
     pub fn crash(mut self) -> Self {
         self.process.kill();
+        self.again()
+    }
+
+    /// From the next start on with one more option.
+    pub fn then_with(mut self, option: &str, value: impl std::fmt::Display) -> Self {
+        self.settings = self.settings.set(option, value);
+        self
+    }
+
+    /// Starts of the broker on the folder of a test that end at a call to the system: the process is killed there.
+    /// Returns how many did; the others were ready before, and are killed then.
+    pub fn start_and_kill(data: &Path, workers: u16, at: impl IntoIterator<Item = u32>) -> usize {
+        let folder = data.parent().unwrap();
+        let killed = at.into_iter().filter(|number| {
+            let calls = "pwrite64,fsync,fdatasync,ftruncate,unlink";
+            let injection = format!("inject={calls}:signal=SIGKILL:when={number}");
+            let trace = format!("trace={calls}");
+            let words = ["strace", "-f", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
+            let mut command = securemq_run_by(&words.map(str::to_owned), folder);
+            command.args(["serve", "--listen", "mqtt://127.0.0.1:0"]).env("SECUREMQ__WORKERS", workers.to_string());
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let is_ready = lines.any(|line| line.is_ok_and(|line| line.contains("listening on")));
+            // It may be gone.
+            let _ = child.kill();
+            child.wait().unwrap();
+            !is_ready
+        });
+        killed.count()
+    }
+
+    /// Kills the broker, does something to its data, and starts it again.
+    pub fn crash_and(mut self, meanwhile: impl FnOnce(&Path)) -> Self {
+        self.process.kill();
+        meanwhile(&self.data());
+        self.again()
+    }
+
+    /// Stops the broker, does something to its data, and starts it again.
+    pub fn restart_and(mut self, meanwhile: impl FnOnce(&Path)) -> Self {
+        self.stop();
+        meanwhile(&self.data());
         self.again()
     }
 
@@ -330,8 +398,13 @@ pub fn finish(mut command: Command, input: &str) -> Output {
 
 /// The binary, on the data folder of a test and nothing else of this machine.
 pub fn securemq(folder: &Path) -> Command {
-    let mut command = Command::new(SECUREMQ);
-    command.current_dir(folder);
+    securemq_run_by(&[], folder)
+}
+
+fn securemq_run_by(runner: &[String], folder: &Path) -> Command {
+    let mut words = runner.iter().map(String::as_str).chain([SECUREMQ]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).current_dir(folder);
     let inherited = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SECUREMQ"));
     for (name, _) in inherited {
         command.env_remove(name);
@@ -342,6 +415,17 @@ pub fn securemq(folder: &Path) -> Command {
 
 fn data_folder(folder: &Path) -> PathBuf {
     folder.join("data")
+}
+
+/// A folder as the broker makes its own.
+pub fn make_private_folder(path: &Path) {
+    DirBuilder::new().mode(0o700).create(path).unwrap();
+}
+
+/// A file as the broker makes its own.
+pub fn write_private_file(path: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 fn files_in(folder: &Path) -> Vec<PathBuf> {
@@ -413,8 +497,11 @@ impl Process {
         let (text, changed) = &*self.printed;
         let missing = |text: &mut String| !text.contains(words);
         let (text, _) = changed.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
-        assert!(text.contains(words), "the broker does not print {words:?}:\n{text}");
-        text.clone()
+        // Released, for who fails here prints the output once more.
+        let printed = text.clone();
+        drop(text);
+        assert!(printed.contains(words), "the broker does not print {words:?}:\n{printed}");
+        printed
     }
 
     fn signal(&self, signal: Signal) {

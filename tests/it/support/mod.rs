@@ -11,10 +11,18 @@ pub mod raw;
 pub mod tls;
 pub mod mosquitto;
 pub mod broker;
+pub mod strace;
+pub mod power;
 pub mod clients;
+pub mod described;
 pub mod pages;
 
 use std::time::Duration;
 
 /// How long a test waits for something that should happen at once; long, because the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A number from the environment, for whoever wants more of a test than usual.
+pub fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}

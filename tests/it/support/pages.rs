@@ -2,10 +2,12 @@
 
 use super::PATIENCE;
 use super::broker::{Broker, Settings, securemq};
+use super::described::difference;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// A broker with its pages on a free port.
@@ -17,6 +19,8 @@ pub fn with_pages() -> Settings {
 #[derive(Debug, Clone)]
 pub struct Pages {
     address: SocketAddr,
+    /// What the API says of itself, once somebody has asked.
+    description: Arc<OnceLock<Value>>,
 }
 
 /// What came back.
@@ -58,11 +62,21 @@ impl Pages {
     fn in_output(output: &str) -> Self {
         let (_, rest) = output.split_once("web pages on http://localhost:").expect("the address is printed");
         let port = rest.split('/').next().unwrap().parse().unwrap();
-        Self { address: SocketAddr::from(([127, 0, 0, 1], port)) }
+        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), description: Arc::default() }
     }
 
-    /// Any request, as it is given.
+    /// Any request, as it is given; its answer has to be as the API describes it.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let answer = self.plain_request(method, path, headers, body);
+        if let Some(target) = path.strip_prefix("/api/v1") {
+            let ask = || self.plain_request("GET", "/api/v1/openapi.json", &[], "").json();
+            let difference = difference(self.description.get_or_init(ask), method, target, &answer);
+            assert_eq!(difference, None, "{method} {path}: {answer:?}");
+        }
+        answer
+    }
+
+    fn plain_request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         let has_host = headers.iter().any(|(name, _)| *name == "Host");
         if !has_host {

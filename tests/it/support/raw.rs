@@ -47,6 +47,11 @@ impl Client {
         }
     }
 
+    /// The port of this end.
+    pub fn port(&self) -> u16 {
+        self.socket.local_addr().unwrap().port()
+    }
+
     /// Sends CONNECT and returns once it was accepted.
     pub fn connect(mut self, connect: &Connect) -> Self {
         let answer = self.try_connect(connect);

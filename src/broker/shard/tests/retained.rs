@@ -4,8 +4,8 @@ use super::stage::{Stage, client, publish, retain, subscribe};
 use crate::broker::effect::{CommitOutcome, RetainedVersion};
 use crate::broker::input::Input;
 use crate::broker::limits::Limits;
-use crate::broker::message::{Message, MessageProperties, Origin};
-use crate::protocol::{Packet, ProtocolVersion, Publish, QoS, TopicName};
+use crate::broker::message::{Message, Origin};
+use crate::protocol::{Packet, ProtocolVersion, Publish, QoS, Rare, TopicName};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -143,7 +143,8 @@ fn restored_messages_are_retained_and_older_than_what_is_published_next() {
         retain: true,
         expires_at: None,
         origin: Origin::System,
-        properties: MessageProperties::default(),
+        durability: crate::broker::Durability::Commit,
+        properties: Rare::NOTHING,
     };
     let version = RetainedVersion { counter: 41, shard: 3 };
     stage.input(0, Input::Restored { message: Arc::new(message), version });
@@ -222,4 +223,27 @@ fn a_shared_subscription_brings_no_retained_messages() {
     assert_eq!(retained_on(&mut stage, 0, "$share/g/t"), [""; 0]);
     assert_eq!(retained_on(&mut stage, 0, "t").len(), 1);
     stage.send(publisher, Packet::PingReq);
+}
+
+/// Its publisher was told 0x97, but subscribers are told of it: then it must be there after a restart, too.
+#[test]
+fn a_retained_message_whose_commit_failed_is_stored_with_the_next_frame() {
+    let mut stage = Stage::new(2, &Limits::default());
+    let publisher = stage.connect(client("p"));
+    stage.holds_commits = true;
+    stage.send(publisher, retain("t", "1", 1, 1));
+    stage.send(publisher, retain("u", "1", 1, 2));
+    stage.send(publisher, retain("u", "", 1, 3));
+    stage.send(publisher, retain("u", "2", 1, 4));
+    stage.stored.clear();
+    stage.commit(CommitOutcome::Failed);
+    assert_eq!(stage.hear(publisher), ["puback #1 0x97", "puback #2 0x97", "puback #3 0x97", "puback #4 0x97"]);
+    stage.pass(1);
+    stage.close_frame(0);
+    assert_eq!(stage.stored, ["retain t=1 v1", "retain u=2 v4"]);
+    stage.stored.clear();
+    stage.commit(CommitOutcome::Stored);
+    stage.pass(10);
+    stage.close_frame(0);
+    assert_eq!(stage.stored, [""; 0]);
 }

@@ -40,6 +40,25 @@ fn the_identifier_of_a_refused_message_of_qos_2_is_free() {
     assert_eq!(stage.hear(connection), ["pubrec #1 0x87", "publish open=x", "pubrec #1"]);
 }
 
+/// What is known of the topics that a client published to last is forgotten with its rights.
+#[test]
+fn a_publisher_who_loses_the_right_is_refused_however_often_the_topic_was_published_to() {
+    let mut stage = Stage::one();
+    let (subscriber, publisher) = (stage.connect(client("s").user("bob")), stage.connect(client("p")));
+    stage.subscribed(subscriber, "#", 0);
+    let publish_twice = |stage: &mut Stage| {
+        stage.send(publisher, publish("a/b", "x", 1, 1));
+        stage.send(publisher, publish("a/b", "x", 1, 2));
+        (stage.hear(publisher), stage.hear(subscriber).len())
+    };
+    let (taken, refused) = (["puback #1", "puback #2"], ["puback #1 0x87", "puback #2 0x87"]);
+    assert_eq!(publish_twice(&mut stage), (taken.map(String::from).to_vec(), 2));
+    stage.rules(&["Student allow pubsub #", "ann deny pub a/+"]);
+    assert_eq!(publish_twice(&mut stage), (refused.map(String::from).to_vec(), 0));
+    stage.rules(&["Student allow pubsub #"]);
+    assert_eq!(publish_twice(&mut stage), (taken.map(String::from).to_vec(), 2));
+}
+
 /// A live subscription whose right is gone brings nothing, and works again when the right comes back.
 #[test]
 fn a_live_subscription_ends_with_its_right_and_returns_with_it() {
@@ -260,4 +279,29 @@ fn a_refused_subscription_is_recorded_with_its_rule() {
         panic!("{events:?}")
     };
     assert_eq!(rule.0, 2);
+}
+
+/// The others of the group may, so the message is not lost to it.
+#[test]
+fn a_member_without_the_right_is_passed_over_wherever_it_is() {
+    for (shards, places) in [(1, [0, 0]), (2, [0, 0]), (2, [0, 1]), (2, [1, 0]), (2, [1, 1])] {
+        let mut stage = Stage::new(shards, &Limits::default());
+        let publisher = stage.connect(client("p").user("bob"));
+        let ann = stage.connect(client("a").on(places[0]));
+        let bob = stage.connect(client("b").user("bob").on(places[1]));
+        [ann, bob].iter().for_each(|member| stage.subscribed(*member, "$share/g/t", 1));
+        stage.rules(&["Student allow pub #", "bob allow sub #"]);
+        for number in 1..=4 {
+            stage.send(publisher, publish("t", &number.to_string(), 1, number));
+            let heard: Vec<_> = stage.hear_publishes(bob).into_iter().map(|publish| publish.payload).collect();
+            assert_eq!(heard, [number.to_string()], "{shards} {places:?}");
+            stage.send(bob, super::stage::puback(number));
+        }
+        stage.rules(&["Student allow pub #"]);
+        stage.send(publisher, publish("t", "nobody", 1, 5));
+        assert_eq!((stage.hear(ann), stage.hear(bob)), (vec![], vec![]));
+        let denied: u64 = (0..shards).filter_map(|id| stage.shard(id).counters().dropped.get(&Reason::Denied)).sum();
+        assert_eq!(denied, 1, "each was asked once");
+        assert_eq!(stage.hear(publisher).len(), 5);
+    }
 }

@@ -295,3 +295,24 @@ fn an_earlier_session_in_the_journal_does_not_hide_the_later_one_of_its_client()
     let again = stage.connect_and_hear(hello());
     assert_eq!(stage.hear(again), ["connack present"]);
 }
+
+/// A client that comes and goes leaves timers behind that are due in an hour.
+#[test]
+fn timers_of_connections_that_are_gone_do_not_pile_up() {
+    let mut stage = Stage::one();
+    for _ in 0..5000 {
+        let connection = stage.connect(client("c").durable().keep_alive(3600).will("gone", 100));
+        stage.lose(connection);
+    }
+    assert!(stage.shard(0).timers.len() <= 2048, "{}", stage.shard(0).timers.len());
+    let watcher = stage.connect(client("w"));
+    stage.subscribed(watcher, "gone", 0);
+    let last = stage.connect(client("silent").keep_alive(10));
+    stage.pass(99);
+    assert_eq!((stage.hear(watcher), stage.hear(last)), (vec![], vec!["disconnect 0x8d".into(), "closed".into()]));
+    stage.pass(1);
+    assert_eq!(stage.hear(watcher), ["publish gone=gone"], "those of use are still there");
+    stage.pass(900);
+    stage.lose(watcher);
+    stage.assert_empty();
+}

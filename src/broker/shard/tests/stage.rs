@@ -4,17 +4,20 @@
 use crate::broker::access::{Policy, PolicyUser, Principal, RoleName, Rule, RuleEffect, RuleId, Subject};
 use crate::broker::access::{TopicPattern, UserName};
 use crate::broker::address::Address;
+use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, CommitOutcome, ConnectionId, Effect, Effects, PeerFrame, ShardId, StoreOp};
 use crate::broker::event::EventKind;
+use crate::broker::frame::{ChunkId, DurableId};
 use crate::broker::input::{Connecting, Input};
 use crate::broker::limits::Limits;
 use crate::broker::reason::Reason;
+use crate::broker::record::Record;
 use crate::broker::shard::Shard;
 use crate::broker::time::Timestamp;
 use crate::protocol::{
     ClientId, Connect, ConnectProperties, Credentials, Disconnect, LastWill, Packet, PacketId, ProtocolVersion, PubAck,
-    Publish, PublishProperties, QoS, ReasonCode, RetainHandling, Subscribe, SubscribeRequest, SubscriptionId, Text,
-    Unsubscribe, WillProperties, decode,
+    Publish, QoS, Rare, ReasonCode, RetainHandling, Subscribe, SubscribeRequest, SubscriptionId, Text, Unsubscribe,
+    WillProperties, decode,
 };
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
@@ -30,6 +33,14 @@ pub struct Stage {
     pub holds_commits: bool,
     /// What the store was asked to do, as lines.
     pub stored: Vec<String>,
+    /// The journal of the first shard since the beginning.
+    pub journal: Vec<(CommitId, Record)>,
+    /// Parts of queues on disk, and how often reading one is still to fail.
+    pub chunks: BTreeMap<ChunkId, Arc<Vec<Record>>>,
+    pub unreadable: u32,
+    loads: VecDeque<(u16, ChunkId)>,
+    /// What each of that must survive.
+    pub survives: Vec<Durability>,
     heard: BTreeMap<ConnectionId, Vec<Packet>>,
     shard_of: BTreeMap<ConnectionId, u16>,
     last_connection: u64,
@@ -65,6 +76,7 @@ pub fn client(id: &str) -> Hello {
         principal: Principal::User(UserName::new("ann").unwrap()),
         address: Address::Local,
         is_encrypted: true,
+        durability: None,
     };
     Hello { connecting, shard: 0 }
 }
@@ -122,6 +134,12 @@ impl Hello {
         self
     }
 
+    /// Through a listener that says this about acknowledgements.
+    pub fn through(mut self, durability: Durability) -> Self {
+        self.connecting.durability = Some(durability);
+        self
+    }
+
     pub fn on(mut self, shard: u16) -> Self {
         self.shard = shard;
         self
@@ -146,6 +164,11 @@ impl Stage {
             commits: VecDeque::new(),
             holds_commits: false,
             stored: Vec::new(),
+            journal: Vec::new(),
+            chunks: BTreeMap::new(),
+            unreadable: 0,
+            loads: VecDeque::new(),
+            survives: Vec::new(),
             heard: BTreeMap::new(),
             shard_of: BTreeMap::new(),
             last_connection: 0,
@@ -267,6 +290,16 @@ impl Stage {
         self.settle();
     }
 
+    /// How many changes are to be stored.
+    pub fn to_be_stored(&self) -> usize {
+        self.commits.len()
+    }
+
+    /// What a shard wants stored is on its way to the disk.
+    pub fn close_frame(&mut self, shard: u16) {
+        self.handle(shard, Input::FrameEnds);
+    }
+
     /// The store has dealt with the first that it was given; the rest waits on.
     pub fn commit_first(&mut self, outcome: CommitOutcome) {
         if let Some((shard, commit)) = self.commits.pop_front() {
@@ -279,12 +312,55 @@ impl Stage {
         self.settle();
     }
 
+    fn write(&mut self, shard: u16, commit: CommitId, op: StoreOp) {
+        match op {
+            StoreOp::Journal(record) if shard == 0 => self.journal.push((commit, record)),
+            StoreOp::Chunk { chunk, records } => {
+                self.chunks.insert(chunk, records);
+            }
+            StoreOp::DropChunk(chunk) => {
+                self.chunks.remove(&chunk);
+            }
+            _ => {}
+        }
+    }
+
+    /// The durable sessions of the first shard as a start would make them of its journal alone.
+    pub fn replayed(&self) -> Vec<(DurableId, Vec<Record>)> {
+        let policy = Arc::new(policy(0, &["ann", "bob"], &["Student allow pubsub #"]));
+        let mut shard = Shard::new(ShardId(0), 1, Limits::default(), policy);
+        for (_, record) in &self.journal {
+            shard.handle(self.now, Input::Replayed(record.clone()), &mut Effects::default());
+        }
+        shard.durable_sessions()
+    }
+
+    /// What a client is sent and acknowledges until nothing more comes, as payloads.
+    pub fn drain(&mut self, connection: ConnectionId) -> Vec<String> {
+        let mut payloads = Vec::new();
+        loop {
+            let publishes = self.hear_publishes(connection);
+            if publishes.is_empty() {
+                return payloads;
+            }
+            for publish in publishes {
+                payloads.push(String::from_utf8_lossy(&publish.payload).into_owned());
+                publish.packet_id.into_iter().for_each(|id| self.send(connection, puback(id.number())));
+            }
+        }
+    }
+
     fn settle(&mut self) {
         loop {
             if !self.holds_mail && !self.mail.is_empty() {
                 self.deliver_mail();
             } else if !self.holds_commits && !self.commits.is_empty() {
                 self.commit(CommitOutcome::Stored);
+            } else if let Some((shard, chunk)) = self.loads.pop_front() {
+                let is_readable = self.unreadable == 0;
+                self.unreadable = self.unreadable.saturating_sub(1);
+                let records = self.chunks.get(&chunk).filter(|_| is_readable).map(|records| records.to_vec());
+                self.handle(shard, Input::ChunkLoaded { chunk, records });
             } else {
                 return;
             }
@@ -319,11 +395,17 @@ impl Stage {
                     // Told apart from packets by a packet that no server sends.
                     self.heard.entry(connection).or_default().push(Packet::PingReq);
                 }
-                Effect::Store { commit, op } => {
+                Effect::Unstore(commit) => {
+                    self.commits.retain(|waiting| *waiting != (ShardId(shard), commit));
+                    self.journal.retain(|(written, _)| shard > 0 || *written != commit);
+                }
+                Effect::Store { commit, durability, op } => {
+                    self.survives.push(durability);
                     self.stored.extend(store_line(&op));
+                    self.write(shard, commit, op);
                     self.commits.push_back((ShardId(shard), commit));
                 }
-                Effect::Load(chunk) => panic!("no story queues so much that {chunk:?} is on disk"),
+                Effect::Load(chunk) => self.loads.push_back((shard, chunk)),
                 Effect::Record(event) => self.events.push(event.kind),
                 Effect::Forward { peer, frame } => self.mail.push_back((ShardId(shard), peer, frame)),
             }
@@ -404,7 +486,7 @@ pub fn publish(topic: &str, payload: &str, qos: u8, packet_id: u16) -> Publish {
         retain: false,
         topic: text(topic),
         packet_id: (qos > QoS::AtMostOnce).then(|| id(packet_id)),
-        properties: PublishProperties::default(),
+        properties: Rare::NOTHING,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     }
 }

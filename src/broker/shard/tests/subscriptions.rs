@@ -174,3 +174,32 @@ fn a_publisher_of_5_learns_that_nobody_listens() {
     stage.send(connection, publish("t", "x", 1, 2));
     assert_eq!(stage.hear(connection), ["publish t=x", "puback #2"]);
 }
+
+/// What is known of the topics that a client published to last holds only while nobody subscribes or unsubscribes.
+#[test]
+fn who_subscribes_or_goes_between_two_messages_of_one_publisher_is_counted_in_or_out() {
+    let mut stage = Stage::new(2, &Limits::default());
+    let publisher = stage.connect(client("p"));
+    let (near, far) = (stage.connect(client("near")), stage.connect(client("far").on(1)));
+    let mut counts = Vec::new();
+    let mut count = |stage: &mut Stage| {
+        stage.send(publisher, publish("a/b", "x", 0, 0));
+        counts.push((stage.hear(near).len(), stage.hear(far).len()));
+    };
+    count(&mut stage);
+    stage.subscribed(near, "a/b", 0);
+    count(&mut stage);
+    stage.subscribed(far, "a/#", 0);
+    count(&mut stage);
+    stage.subscribed(near, "+/b", 0);
+    count(&mut stage);
+    for (packet_id, filter) in [(1, "a/b"), (2, "+/b")] {
+        stage.send(near, unsubscribe(packet_id, filter));
+        assert_eq!(stage.hear(near).len(), 1, "UNSUBACK");
+    }
+    count(&mut stage);
+    stage.send(far, unsubscribe(1, "a/#"));
+    assert_eq!(stage.hear(far).len(), 1, "UNSUBACK");
+    count(&mut stage);
+    assert_eq!(counts, [(0, 0), (1, 0), (1, 1), (1, 1), (0, 1), (0, 0)]);
+}
