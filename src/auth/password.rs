@@ -100,6 +100,16 @@ pub fn needs_rehash(stored: &str, cost: PasswordCost) -> bool {
     })
 }
 
+impl PasswordCost {
+    /// The cost of a stored hash.
+    ///
+    /// # Errors
+    /// It is no hash that this program can verify a password with.
+    pub fn of(stored: &str) -> Result<Self, AuthError> {
+        Ok(StoredHash::parse(stored)?.cost)
+    }
+}
+
 /// A password of 140 random bits in groups that can be read aloud: no letter is mistaken for a digit.
 pub fn generate_password() -> Result<SecretString, AuthError> {
     let mut random = [0_u8; GENERATED_GROUPS * GENERATED_GROUP_LEN];

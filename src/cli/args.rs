@@ -13,6 +13,7 @@ use super::publish::PublishCommand;
 use super::restore::RestoreCommand;
 use super::serve::ServeCommand;
 use super::subscribe::SubscribeCommand;
+use super::transfer::{ExportCommand, ImportCommand};
 use super::user::UserCommand;
 use super::web::WebCommand;
 use crate::config::ListenUrl;
@@ -55,6 +56,10 @@ pub enum Command {
     Backup(BackupCommand),
     /// Put a backup in the place of the data
     Restore(RestoreCommand),
+    /// Write users or rules as lines of JSON
+    Export(ExportCommand),
+    /// Read users or rules from lines of JSON, all of them or none
+    Import(ImportCommand),
     /// Publish messages
     #[command(name = "pub", alias = "publish")]
     Publish(PublishCommand),
@@ -80,6 +85,7 @@ impl Command {
             | Self::Logs(_)
             | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
+            Self::Export(_) | Self::Import(_) => &[],
             Self::Publish(_) | Self::Subscribe(_) | Self::Backup(_) | Self::Restore(_) | Self::Bench(_) => &[],
         }
     }

@@ -25,6 +25,7 @@ mod logs;
 mod cert;
 mod backup;
 mod restore;
+mod transfer;
 mod login;
 mod client;
 mod publisher;

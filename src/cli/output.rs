@@ -109,6 +109,11 @@ impl Output {
         self.write(&[topic.as_bytes(), payload, b"\n"].concat())
     }
 
+    /// Lines for programs, as they are.
+    pub fn text(&self, lines: &str) -> Result<(), CliError> {
+        self.write(lines.as_bytes())
+    }
+
     fn write(&self, bytes: &[u8]) -> Result<(), CliError> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {

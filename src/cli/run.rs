@@ -51,6 +51,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Cert(command) => command.run(context).await,
         Command::Backup(command) => command.run(context).await,
         Command::Restore(command) => command.run(context).await,
+        Command::Export(command) => command.run(context).await,
+        Command::Import(command) => command.run(context).await,
         Command::Publish(command) => command.run(context).await,
         Command::Subscribe(command) => command.run(context).await,
         Command::Bench(command) => command.run(context).await,

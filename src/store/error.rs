@@ -200,6 +200,9 @@ pub enum StoreError {
         /// The roles that there are.
         known: Vec<RoleName>,
     },
+    /// A rule says the same already.
+    #[error("rule {0} says the same already")]
+    RuleExists(RuleId),
     /// No such rule.
     #[error("there is no rule {0}")]
     RuleUnknown(RuleId),

@@ -145,11 +145,7 @@ impl Database {
     }
 
     async fn update(&self, connection: &mut SqliteConnection, id: i64, user: &StoredUser) -> Result<(), StoreError> {
-        query("UPDATE users SET sealed = ? WHERE id = ?")
-            .bind(self.keys().seal(&place(id), &encode(user))?)
-            .bind(id)
-            .execute(&mut *connection)
-            .await?;
+        write_user(connection, self.keys(), id, user).await?;
         count(connection, GENERATION).await?;
         Ok(())
     }
@@ -179,6 +175,21 @@ pub(super) async fn insert_user(
         .bind(id)
         .bind(NameTable::Users.index(keys, user.name.as_str()).as_bytes())
         .bind(keys.seal(&place(id), &encode(user))?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Writes an account in the place of what its row says, within a change.
+pub(super) async fn write_user(
+    connection: &mut SqliteConnection,
+    keys: &Keyring,
+    id: i64,
+    user: &StoredUser,
+) -> Result<(), StoreError> {
+    query("UPDATE users SET sealed = ? WHERE id = ?")
+        .bind(keys.seal(&place(id), &encode(user))?)
+        .bind(id)
         .execute(connection)
         .await?;
     Ok(())

@@ -14,6 +14,8 @@ fn stopped() -> Broker {
     }
     publisher.disconnect();
     broker.stop();
+    // A clean end takes the log into the file.
+    assert!(!broker.data().join("securemq.db-wal").exists());
     broker
 }
 
@@ -21,11 +23,13 @@ fn stopped() -> Broker {
 fn damage(broker: &Broker) {
     let path = broker.data().join("securemq.db");
     let mut bytes = fs::read(&path).unwrap();
-    // A leaf of a table with few rows per page: the messages, each of some 500 bytes.
-    let is_leaf = |page: &[u8]| page[0] == 0x0d && (6..9).contains(&u16::from_be_bytes([page[3], page[4]]));
-    // The last such page: the rules, six of them, are on one of the first.
+    // A leaf of a table whose rows are as long as the messages are.
+    let is_of_messages = |page: &[u8]| {
+        let [rows, begin] = [3, 5].map(|place| usize::from(u16::from_be_bytes([page[place], page[place + 1]])));
+        page[0] == 0x0d && rows > 1 && (420..900).contains(&((4096 - begin) / rows))
+    };
     let pages: Vec<_> = bytes.chunks_exact(4096).collect();
-    let page = pages.iter().rposition(|page| is_leaf(page)).expect("a page of messages");
+    let page = pages.iter().rposition(|page| is_of_messages(page)).expect("a page of messages");
     bytes[page * 4096..page * 4096 + 200].fill(0x5a);
     fs::write(&path, bytes).unwrap();
 }
