@@ -18,6 +18,8 @@ pub struct Kept {
     outcome: Option<CommitOutcome>,
     /// The change that writes it again because it was lost, or takes it out because it has expired.
     changed: Option<(u16, CommitId)>,
+    /// That change takes it out.
+    goes: bool,
     /// The disk knows of it: it has it, or has taken it out.
     is_on_disk: bool,
     /// Shards that do not know it yet.
@@ -49,6 +51,7 @@ impl Oracle {
             commit,
             outcome: None,
             changed: None,
+            goes: false,
             is_on_disk: false,
             missing,
             settled: (missing == 0).then_some(self.moment),
@@ -66,7 +69,7 @@ impl Oracle {
     pub(super) fn is_kept_again(&mut self, number: u64, version: RetainedVersion, commit: (u16, CommitId)) -> bool {
         let is_it = |kept: &&mut Kept| kept.version == version && kept.number == number && !kept.is_lost;
         let again = self.kept.iter_mut().rev().find(is_it);
-        again.map(|kept| kept.changed = Some(commit)).is_some()
+        again.map(|kept| (kept.changed, kept.goes) = (Some(commit), false)).is_some()
     }
 
     /// A shard tells the store that a message has expired.
@@ -82,7 +85,7 @@ impl Oracle {
             kept.leaves_nothing(now) || self.kept.iter().any(ends_it)
         });
         match at.filter(|_| nothing_is_left) {
-            Some(at) => self.kept[at].changed = Some(commit),
+            Some(at) => (self.kept[at].changed, self.kept[at].goes) = (Some(commit), true),
             None => self.violation("a retained message is taken out of the store for no reason"),
         }
     }
@@ -116,7 +119,9 @@ impl Oracle {
         for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
             let changed = kept.changed.take_if(|(of, commit)| *of == shard && *commit <= up_to);
             // Even if it never was on disk, what it had replaced is not there any more.
-            kept.is_on_disk |= changed.is_some() && outcome == CommitOutcome::Stored;
+            let is_stored = changed.is_some() && outcome == CommitOutcome::Stored;
+            kept.is_on_disk |= is_stored;
+            kept.is_empty |= is_stored && kept.goes;
         }
         if outcome == CommitOutcome::Failed {
             news.into_iter().for_each(|number| self.message(number).commit_failed = true);
