@@ -2,12 +2,12 @@
 import { html, render, useEffect, useState } from './vendor/preact.js';
 import { expired, resumeSession, session } from './parts/api.js';
 import { language, speak, t } from './parts/i18n.js';
+import { learnLook } from './parts/look.js';
 import { pageAt } from './parts/pages.js';
 import { route } from './parts/router.js';
 import { Shell } from './parts/shell.js';
 import { colours } from './parts/theme.js';
 import { Empty, Loading, Page, Problem } from './parts/ui.js';
-import { Login } from './views/login.js';
 
 function App() {
   const who = session.value;
@@ -16,8 +16,15 @@ function App() {
   useEffect(() => void begin(), []);
   if (refusal && !who) return html`<main class="alone"><${Problem} refusal=${refusal} again=${begin} /></main>`;
   if (who === undefined) return html`<main class="alone"><${Loading} /></main>`;
-  if (who === null) return html`<${Login} expired=${expired.value} />`;
+  if (who === null) return html`<${LogIn} />`;
   return html`<${Shell}><${View} who=${who} key=${who.user} /><//>`;
+}
+
+// Whoever is logged in does not need it.
+function LogIn() {
+  const [view, setView] = useState(null);
+  useEffect(() => void import('./views/login.js').then(({ Login }) => setView(() => Login)), []);
+  return view ? html`<${view} expired=${expired.value} />` : html`<main class="alone"><${Loading} /></main>`;
 }
 
 // Views are loaded when they are first needed.
@@ -41,5 +48,5 @@ function View({ who }) {
   return html`<${loaded.view} who=${who} parts=${parts.slice(1)} query=${query} colours=${colours()} key=${visit} />`;
 }
 
-await speak(language.value);
+await Promise.all([speak(language.value), learnLook()]);
 render(html`<${App} />`, document.getElementById('app'));

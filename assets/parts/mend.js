@@ -4,7 +4,7 @@ import { get } from './api.js';
 import { actionName, messageOf, topicOf, whyQuery } from './events.js';
 import { ago, has, t, when } from './i18n.js';
 import { address } from './router.js';
-import { Asked, Badge, Card, Data, Empty, useAsked, useEvery } from './ui.js';
+import { Asked, Badge, Card, Data, Empty, useAsked, useRefresh } from './ui.js';
 import { short } from './text.js';
 
 // What to do about a failed event, in words; for a reason without advice, where to read more.
@@ -15,7 +15,7 @@ export function mendOf(event) {
 // `query` narrows it, for example to a class.
 export function Problems({ title, query = {}, named = false, limit = 8 }) {
   const asked = useAsked((abort) => get('/logs', { ...query, failed: true, limit }, { signal: abort }), [JSON.stringify(query)]);
-  useEvery(5000, asked.again);
+  useRefresh(5000, asked.again);
   return html`<${Card} title=${title} actions=${html`<a href=${address('log', { ...query, failed: 'true' })}>${t('all-in-log')}</a>`}>
     <${Asked} asked=${asked}>${({ items }) => (items.length
       ? html`<ul class="problems">${items.map((event) => html`<${One} event=${event} named=${named} key=${`${event.time}${event.text}`} />`)}</ul>`

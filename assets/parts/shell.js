@@ -1,8 +1,8 @@
 // What is around every page: the rail, the bar above, the keys.
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
-import { logOut, reachable, refreshSession, session } from './api.js';
-import { Confirmation } from './confirm.js';
+import { confirming, logOut, reachable, refreshSession, session } from './api.js';
 import { language, languages, speak, t } from './i18n.js';
+import { look } from './look.js';
 import { recall, remember } from './memory.js';
 import { pageAt, pagesOf, titleKey } from './pages.js';
 import { address, go, route } from './router.js';
@@ -61,7 +61,7 @@ export function Shell({ children }) {
       ${children}
     </main>
     <${Said} />
-    <${Confirmation} />
+    <${Asking} />
     ${menu && html`<${Dialog} title=${t('pages')} kind="sheet" onClose=${() => setMenu(false)}>
       <nav class="menu" aria-label=${t('pages')}><ul>${offered.map(link)}</ul></nav>
       <div class="menu-choices">
@@ -75,11 +75,22 @@ export function Shell({ children }) {
   </div>`;
 }
 
+// The question for the password, loaded when it is asked.
+function Asking() {
+  const [view, setView] = useState(null);
+  const asked = Boolean(confirming.value);
+  useEffect(() => {
+    if (asked) import('./confirm.js').then(({ Confirmation }) => setView(() => Confirmation));
+  }, [asked]);
+  return asked && view && html`<${view} />`;
+}
+
 export function roleName(role) {
   return ['Admin', 'Teacher', 'Student'].includes(role) ? t(`role-${role}`) : visible(role);
 }
 
 export function Mark() {
+  if (look.value.logo) return html`<img class="mark" src=${look.value.logo} alt="" width="24" height="24" />`;
   return html`<svg class="mark" viewBox="0 0 32 32" width="24" height="24" aria-hidden="true"><rect width="32" height="32" rx="7" /><path d="M9 22a12 12 0 0 1 14-14M14 24a8 8 0 0 1 10-10" /><circle cx="22.5" cy="22.5" r="3" /></svg>`;
 }
 

@@ -137,6 +137,11 @@ export function useEvery(milliseconds, act) {
   }, [milliseconds]);
 }
 
+// The same for what is shown, unless a dialog is open: what one decides about does not change, or go, meanwhile.
+export function useRefresh(milliseconds, again) {
+  useEvery(milliseconds, () => document.querySelector('dialog[open]') || again());
+}
+
 export function Asked({ asked, rows, children }) {
   return html`${asked.refusal && html`<${Problem} refusal=${asked.refusal} again=${asked.again} />`}
     ${asked.value !== undefined ? children(asked.value) : !asked.refusal && html`<${Loading} rows=${rows} />`}`;

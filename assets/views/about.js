@@ -10,7 +10,7 @@ export default function About({ who }) {
       <${Facts} facts=${[[t('version'), visible(who.version ?? '–')], [t('licence'), 'MIT'], ['API', html`<a href="/api/v1/openapi.json">OpenAPI</a>`]]} />
     <//>
     <${Card} title=${t('about-parts')}><${Facts} facts=${[
-      ['Preact 11.2', 'MIT'], ['htm 3.1', 'Apache-2.0'], ['Preact Signals 2.11', 'MIT'], ['uPlot 1.6', 'MIT'],
+      ['Preact 11.2', 'MIT'], ['htm 3.1', 'Apache-2.0'], ['Preact Signals 2.11', 'MIT'], ['uPlot 1.6', 'MIT'], ['lean-qr 2.7', 'MIT'],
     ]} /><//>
   <//>`;
 }

@@ -1,15 +1,14 @@
 // Classes: who teaches, who learns, where they publish, and whether they may at the moment.
 import { html, useState } from '../vendor/preact.js';
 import { get, patch, getTagged, post, remove, segment } from '../parts/api.js';
+import { ClassCard, PauseButton, Paused, useOnline } from '../parts/classcard.js';
 import { Connect } from '../parts/connect.js';
 import { t } from '../parts/i18n.js';
 import { Problems } from '../parts/mend.js';
 import { address, go } from '../parts/router.js';
-import { Asked, Badge, Button, Card, Confirm, Data, Dialog, Empty, Form, Icon, Input, Notice, Page, Problem, Table, say, useAsked, useEvery } from '../parts/ui.js';
+import { Asked, Badge, Button, Card, Confirm, Data, Dialog, Empty, Form, Input, Notice, Page, Problem, Table, say, useAsked } from '../parts/ui.js';
 import { short, visible } from '../parts/text.js';
 import { LoginCard, Password, PasswordWay } from './users.js';
-
-const mostClients = 500; // of a class, asked for in one go
 
 export default function Classes({ who, parts }) {
   return parts.length ? html`<${One} who=${who} name=${parts[0]} />` : html`<${All} who=${who} />`;
@@ -41,56 +40,6 @@ function AddClass({ onClose }) {
       ${name && html`<p class="hint">${t('class-topics-will')} <bdi class="data">${visible(`c/${name}/…`)}</bdi></p>`}
     <//>
   <//>`;
-}
-
-// Who of a class is connected, by the user.
-function useOnline(name) {
-  const asked = useAsked((abort) => get('/clients', { class: name, state: 'all', limit: mostClients }, { signal: abort }), [name]);
-  useEvery(5000, asked.again);
-  const states = new Map();
-  for (const client of asked.value?.items ?? []) states.set(client.user, states.get(client.user) || client.connected);
-  return { asked, states };
-}
-
-export function Paused({ one }) {
-  return one.paused ? html`<${Badge} kind="warn">${t('class-paused')}<//>` : html`<${Badge} kind="ok">${t('class-running')}<//>`;
-}
-
-// Students of a paused class stay connected and hear, but publish nothing.
-function PauseButton({ one, done }) {
-  const turn = async () => {
-    try {
-      await post(`/classes/${segment(one.name)}/${one.paused ? 'resume' : 'pause'}`);
-      say(t(one.paused ? 'class-resumed' : 'class-was-paused'));
-    } catch (refusal) {
-      done(refusal);
-      return;
-    }
-    done(null);
-  };
-  return html`<${Button} icon=${one.paused ? 'play' : 'pause'} aria-label=${t(one.paused ? 'resume-class' : 'pause-class', { name: visible(one.name) })} onClick=${turn}>${t(one.paused ? 'resume' : 'pause')}<//>`;
-}
-
-// One of the classes that one teaches, at a glance.
-export function ClassCard({ one, again }) {
-  const { asked, states } = useOnline(one.name);
-  const [refusal, setRefusal] = useState(null);
-  const students = one.students ?? [];
-  const online = students.filter((name) => states.get(name)).length;
-  const failed = useAsked((abort) => get('/logs', { class: one.name, failed: true, limit: 1 }, { signal: abort }), [one.name]);
-  useEvery(5000, failed.again);
-  const last = failed.value?.items[0];
-  return html`<section class="card class-card">
-    <header><h2><a href=${address(['classes', one.name])}>${short(one.name, 60)}</a></h2><${Paused} one=${one} /></header>
-    <p class="class-count"><b>${asked.value ? online : '–'}</b> ${t('of-students-online', { count: students.length })}</p>
-    <p class="muted small">${last ? t('last-problem', { user: short(last.user ?? '–', 40), what: short(last.topic ?? last.text ?? '', 60) }) : t('no-problems')}</p>
-    ${refusal && html`<${Problem} refusal=${refusal} />`}
-    <div class="actions">
-      <a class="button" href=${address(['classes', one.name])}><${Icon} name="users" /><span>${t('open')}</span></a>
-      <a class="button" href=${address('topics', { filter: one.topics.all })}><${Icon} name="topics" /><span>${t('page-topics')}</span></a>
-      <${PauseButton} one=${one} done=${(problem) => { setRefusal(problem); again(); }} />
-    </div>
-  </section>`;
 }
 
 function One({ who, name }) {

@@ -1,6 +1,7 @@
 // The home of those who do not run the broker: a teacher's classes; a student's topics, clients and problems.
 import { html } from '../vendor/preact.js';
 import { get, post } from '../parts/api.js';
+import { ClassCard, Paused } from '../parts/classcard.js';
 import { Connect } from '../parts/connect.js';
 import { ago, number, t, when } from '../parts/i18n.js';
 import { Problems } from '../parts/mend.js';
@@ -8,7 +9,6 @@ import { address } from '../parts/router.js';
 import { RuleLine } from '../parts/rules.js';
 import { Asked, Card, Data, Empty, Icon, Notice, Page, Table, useAsked, useEvery } from '../parts/ui.js';
 import { visible } from '../parts/text.js';
-import { ClassCard, Paused } from './classes.js';
 import { Events, Online } from './clients.js';
 
 export default function Home({ who }) {

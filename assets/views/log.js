@@ -71,7 +71,7 @@ export default function Log({ who, query }) {
     ${refusal && html`<${Problem} refusal=${refusal} again=${() => setTurn(turn + 1)} />`}
     <div class="log-frame">
       <div class="log-scroll" role="log" aria-live="off" aria-label=${t('page-log')} tabindex="0" ref=${scroller}></div>
-      ${!state.lines && !state.unseen && !refusal && html`<p class="log-empty">${t(Object.keys(filters).length ? 'log-none-filtered' : 'log-none')}</p>`}
+      ${!state.lines && !state.unseen && !refusal && !past.busy && html`<p class="log-empty">${t(Object.keys(filters).length ? 'log-none-filtered' : 'log-none')}</p>`}
       ${!state.following && html`<button type="button" class="chip" onClick=${() => list.current.follow()}><${Icon} name="end" />${state.unseen ? t('log-new', { count: state.unseen }) : t('log-to-end')}</button>`}
     </div>
     <div class="log-foot">

@@ -12,6 +12,7 @@ mod guesses;
 mod assets;
 mod changes;
 mod follower;
+mod look;
 mod office;
 mod call;
 mod login;

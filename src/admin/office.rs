@@ -3,6 +3,7 @@
 use super::assets::Assets;
 use super::follower::Follower;
 use super::guesses::Guesses;
+use super::look::Look;
 use super::problem::AdminError;
 use super::scope::{Person, Scope, Sight};
 use super::sessions::Sessions;
@@ -38,6 +39,8 @@ pub struct Office {
     pub tls: TlsFolder,
     /// Every option as it holds, and where it comes from.
     pub settings: Vec<Setting>,
+    /// How the pages look.
+    pub look: Look,
     directory: ArcSwap<Directory>,
 }
 
@@ -80,6 +83,7 @@ impl Office {
             guesses: Guesses::default(),
             assets: Assets::load(),
             tls,
+            look: Look::of(&settings)?,
             settings,
             directory: ArcSwap::from_pointee(directory),
         })

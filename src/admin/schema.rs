@@ -216,6 +216,7 @@ const SHAPES: &[(&str, &[&str])] = &[
     ),
     ("Role", &["name: string", "built_in: boolean"]),
     ("Me", &["user: string", "role: string?", "paused: boolean", "classes: [Class]", "sees_everybody: boolean"]),
+    ("Look", &["accent: string?", "logo: string?"]),
     ("Connect", &["urls: [string]", "authority: Authority?"]),
     ("Authority", &["fingerprint: string", "certificate: string"]),
     ("Class", CLASS),

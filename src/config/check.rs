@@ -247,6 +247,8 @@ fn web(reader: &mut Reader) -> WebSettings {
         listen: reader.address("web.listen", default.listen),
         port: reader.number("web.port", 0..=u16::MAX, default.port),
         plain: reader.flag("web.plain", default.plain),
+        accent: reader.optional_colour("web.accent"),
+        logo: reader.optional_path("web.logo"),
     }
 }
 

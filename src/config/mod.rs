@@ -4,6 +4,7 @@
 //! once with its range, `load` lays defaults, file, environment and flags over each other.
 
 mod secret;
+mod colour;
 mod listener;
 mod server_url;
 mod settings;
@@ -16,6 +17,7 @@ mod reader;
 mod check;
 mod load;
 
+pub use colour::Colour;
 pub use listener::{Authentication, CertificateFiles, Host, InvalidListenUrl, ListenUrl, Listener, Transport};
 pub use load::{DATA_DIR_VARIABLE, Flags, Loaded, load};
 pub use problem::{ConfigError, ConfigProblem, ProblemKind, Wanted};

@@ -157,6 +157,8 @@ pub enum Wanted {
     Path,
     /// An IP address.
     Address,
+    /// A colour, `#0b5cc4`, or nothing.
+    Colour,
     /// One of these words.
     OneOf(Vec<&'static str>),
     /// A table: the name is that of a group, not of an option.
@@ -178,6 +180,7 @@ impl fmt::Display for Wanted {
             Self::Flag => f.write_str("true or false"),
             Self::Text => f.write_str("a string in quotes"),
             Self::Path => f.write_str("the path of a file or folder"),
+            Self::Colour => f.write_str("a colour, as \"#0b5cc4\", or \"\" for the usual one"),
             Self::Address => f.write_str("an IP address, as \"127.0.0.1\" or \"0.0.0.0\""),
             Self::OneOf(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();

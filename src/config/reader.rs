@@ -1,5 +1,6 @@
 //! Draws one option after the other out of what was written, and notes what is wrong instead of stopping.
 
+use super::colour::Colour;
 use super::file::parse_value;
 use super::nearest::nearest;
 use super::problem::{ConfigProblem, ProblemKind, Wanted};
@@ -142,6 +143,15 @@ impl Reader {
         self.draw(key, None, show, |entry| match text_of(entry)? {
             "" => Ok(None),
             name => RoleName::new(name).map(Some).map_err(ProblemKind::Role),
+        })
+    }
+
+    /// A colour, or an empty string for none.
+    pub(super) fn optional_colour(&mut self, key: &str) -> Option<Colour> {
+        let show = |colour: &Option<Colour>| colour.map_or(String::new(), |colour| colour.to_string()).into();
+        self.draw(key, None, show, |entry| match text_of(entry)? {
+            "" => Ok(None),
+            text => Colour::parse(text).map(Some).ok_or_else(|| not(entry, Wanted::Colour)),
         })
     }
 

@@ -1,5 +1,6 @@
 //! What the operator wants, as plain checked values. The defaults live here, the ranges in `check.rs`.
 
+use super::colour::Colour;
 use super::listener::{CertificateFiles, ListenUrl, Listener};
 use crate::broker::{Durabilities, Durability, RoleName, TopicSettings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -311,11 +312,22 @@ pub struct WebSettings {
     pub port: u16,
     /// Whether they are served without TLS beyond this machine, too. Default false.
     pub plain: bool,
+    /// The colour of buttons and links; each theme makes it as light or dark as can be read there. Default none: ours.
+    pub accent: Option<Colour>,
+    /// An image in place of our logo: PNG, JPEG or WebP of at most 32 KiB. Default none.
+    pub logo: Option<PathBuf>,
 }
 
 impl Default for WebSettings {
     fn default() -> Self {
-        Self { is_enabled: false, listen: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 5000, plain: false }
+        Self {
+            is_enabled: false,
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 5000,
+            plain: false,
+            accent: None,
+            logo: None,
+        }
     }
 }
 

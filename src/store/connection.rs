@@ -1,6 +1,5 @@
 //! How SQLite is opened, and the one way to change something: a transaction that is undone unless it is committed.
 
-use super::copy::with_suffix;
 use super::error::StoreError;
 use crate::broker::Durability;
 use sqlx::sqlite::{
@@ -84,18 +83,15 @@ impl ChangeConnection {
         }
     }
 
-    /// Whether something is left in the log of the database.
-    pub(super) fn has_log(&self) -> bool {
-        let log = with_suffix(self.options.get_filename(), "-wal");
-        std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
-    }
-
-    /// Opens a connection and closes it.
-    pub(super) async fn close_anew(&self) -> Result<(), StoreError> {
-        let mut connection = self.options.connect().await?;
-        // SQLite looks at the log only when something is read.
-        query("SELECT 1 FROM sqlite_schema").execute(&mut connection).await?;
-        Ok(connection.close().await?)
+    /// Closes the connection as the last one: SQLite brings its log into the file when the last connection ends, but only
+    /// if that one may write. So one is opened if there is none, as after a change that was given up.
+    pub(super) async fn close_last(&self) -> Result<(), StoreError> {
+        let Ok(mut last) = self.open().await else {
+            // The log stays beside the file, and the next start reads it.
+            return Ok(());
+        };
+        query("SELECT 1 FROM sqlite_schema LIMIT 1").execute(last.connection()).await?;
+        Ok(last.connection.close().await?)
     }
 
     /// A connection on which nothing has begun.

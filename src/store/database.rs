@@ -63,13 +63,11 @@ impl Database {
         Ok(Self { shared: Arc::new(Shared { path, keys, readers }), changes })
     }
 
-    /// Closes the connections of all clones, after what they do now.
+    /// Closes the connections of all clones, after what they do now. If no other process has it open, the database is
+    /// whole in one file then.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.shared.readers.close().await;
-        self.changes.close().await?;
-        // A connection that only reads, if it is the last, leaves the log behind. One that writes takes it into the file,
-        // unless another process has the database open.
-        if self.changes.has_log() { self.changes.close_anew().await } else { Ok(()) }
+        self.changes.close_last().await
     }
 
     /// Closes the connection that changes are made through; the next change opens it again.

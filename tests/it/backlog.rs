@@ -29,7 +29,8 @@ fn a_backlog_takes_no_memory_and_is_delivered_in_order_after_a_restart() {
     std::thread::scope(|scope| {
         for half in 0..2 {
             let client = broker.client(&format!("publisher {half}"));
-            scope.spawn(move || publish_all(client, (half..clients).step_by(2), count));
+            let receivers: Vec<_> = (half..clients).step_by(2).collect();
+            scope.spawn(move || publish_all(client, &receivers, count));
         }
     });
     let publishing = begin.elapsed();
@@ -58,12 +59,12 @@ fn topic(number: u32) -> String {
     format!("backlog/{number}")
 }
 
-fn publish_all(mut client: Client, receivers: impl Iterator<Item = u32> + Clone, count: u32) {
+fn publish_all(mut client: Client, receivers: &[u32], count: u32) {
     let mut open = 0;
     for number in 0..count {
-        for receiver in receivers.clone() {
+        for receiver in receivers {
             let payload = format!("{number:0PAYLOAD$}");
-            client.send_publish(Publish::new(&topic(receiver), payload).qos(1));
+            client.send_publish(Publish::new(&topic(*receiver), payload).qos(1));
             open += 1;
             while open >= WINDOW {
                 take_puback(&mut client);

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 struct Scene {
     address: Arc<Mutex<SocketAddr>>,
     is_over: Arc<AtomicBool>,
+    /// How many messages were acknowledged, once that is known.
+    total: Arc<OnceLock<usize>>,
     begin: Instant,
 }
 
@@ -70,8 +72,12 @@ fn nothing_acknowledged_is_lost_or_doubled_by_killing_the_broker_while_it_recove
 fn keep_promises(rounds: u32, mut go_down: impl FnMut(Broker, u32) -> Broker) {
     let mut random = setting("SECUREMQ_KILL_SEED", 1_u64);
     let mut broker = Settings::open().workers(2).start();
-    let scene =
-        Scene { address: Arc::new(Mutex::new(broker.address())), is_over: Arc::default(), begin: Instant::now() };
+    let scene = Scene {
+        address: Arc::new(Mutex::new(broker.address())),
+        is_over: Arc::default(),
+        total: Arc::default(),
+        begin: Instant::now(),
+    };
     let versions = [ProtocolVersion::V3_1_1, ProtocolVersion::V5];
     let mut absent: Vec<_> = versions.map(|version| Device::new("absent", version, &scene)).into();
     for device in &mut absent {
@@ -81,7 +87,7 @@ fn keep_promises(rounds: u32, mut go_down: impl FnMut(Broker, u32) -> Broker) {
     let live = versions.map(|version| {
         let mut device = Device::new("live", version, &scene);
         device.subscribe();
-        thread::spawn(move || device.collect(usize::MAX))
+        thread::spawn(move || device.collect())
     });
     let publishers = versions.map(|version| {
         let scene = scene.clone();
@@ -96,8 +102,9 @@ fn keep_promises(rounds: u32, mut go_down: impl FnMut(Broker, u32) -> Broker) {
     scene.is_over.store(true, Ordering::Relaxed);
     let published = publishers.map(|publisher| publisher.join().unwrap());
     let total: usize = published.iter().map(Vec::len).sum();
+    scene.total.set(total).unwrap();
     let lived = live.map(|live| live.join().unwrap());
-    let waited = absent.into_iter().map(|mut device| device.collect(total));
+    let waited = absent.into_iter().map(|mut device| device.collect());
     for (reader, received) in lived.into_iter().chain(waited).enumerate() {
         for (version, published) in versions.iter().zip(&published) {
             check(&format!("reader {reader}, publisher of {version}"), published, received.get(&version.level()));
@@ -250,12 +257,12 @@ impl Device {
         }
     }
 
-    /// Receives until as many messages are there, or until it is over and nothing comes for a while; by publisher.
-    fn collect(&mut self, enough: usize) -> BTreeMap<u8, Vec<(u32, QoS)>> {
+    /// Receives until all that were acknowledged are there and nothing more comes, or nothing comes for long; by publisher.
+    fn collect(&mut self) -> BTreeMap<u8, Vec<(u32, QoS)>> {
         let mut received: BTreeMap<u8, Vec<(u32, QoS)>> = BTreeMap::new();
         let mut count = 0;
         let mut last = Instant::now();
-        while count < enough || last.elapsed() < QUIET {
+        loop {
             for event in self.turn() {
                 let Event::Message(publish) = event else { continue };
                 let level = publish.topic.as_str().rsplit('/').next().unwrap().parse().unwrap();
@@ -264,14 +271,16 @@ impl Device {
                 count += 1;
                 last = Instant::now();
             }
-            if self.scene.is_over.load(Ordering::Relaxed) && last.elapsed() > LONG_QUIET {
-                break;
+            match self.scene.total.get() {
+                // As long as it goes up and down, silence means nothing.
+                None => last = Instant::now(),
+                Some(total) if count >= *total && last.elapsed() > QUIET => return received,
+                Some(_) if last.elapsed() > PATIENCE => return received,
+                Some(_) => {}
             }
         }
-        received
     }
 }
 
-/// Nothing more comes: for a reader that has what it waits for, and for one that does not know.
+/// Nothing more comes to a reader that has as many as it waits for.
 const QUIET: Duration = Duration::from_millis(500);
-const LONG_QUIET: Duration = Duration::from_secs(4);

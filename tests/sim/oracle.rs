@@ -467,6 +467,9 @@ impl Oracle {
             | StoreOp::Forget(_)
             | StoreOp::Cut { .. } => return,
         };
+        if self.is_kept_again(version, (shard, commit)) {
+            return;
+        }
         self.will_is_seen(shard, number);
         let published = if let Current::Publish { number, .. } = self.current { Some(number) } else { None };
         let number = number.or(published.filter(|&number| self.messages[number as usize].new.is_empty));

@@ -133,6 +133,20 @@ test('no page makes markup or code from text, and none asks another host', () =>
   assert.doesNotMatch(read('app.css'), /url\(|@import/);
 });
 
+test('whatever accent a school chooses can be read in every theme', async () => {
+  const { accentTokens, contrast } = await import(join(assets, 'parts/accent.js'));
+  const themes = { light: { grounds: ['#ffffff', '#f6f7f9', '#eef1f5'], text: '#17202b', least: 4.5 }, dark: { grounds: ['#161d26', '#0e1319', '#202a36'], text: '#e8edf3', least: 4.5 }, contrast: { grounds: ['#000000', '#000000', '#1c1c1c'], text: '#ffffff', least: 7 } };
+  const parts = ['00', '40', '80', 'c0', 'ff'];
+  for (const [theme, { grounds, text, least }] of Object.entries(themes)) {
+    for (const accent of parts.flatMap((red) => parts.flatMap((green) => parts.map((blue) => `#${red}${green}${blue}`)))) {
+      const made = accentTokens(accent, { grounds, least });
+      for (const ground of grounds) assert.ok(contrast(made['--accent'], ground) >= least, `${theme} ${accent} on ${ground}`);
+      assert.ok(contrast(made['--on-accent'], made['--accent']) >= 4.5, `${theme} on ${accent}`);
+      assert.ok(contrast(text, made['--tint']) >= 4.5, `${theme} text on the tint of ${accent}`);
+    }
+  }
+});
+
 test('colours keep their contrast in every theme', () => {
   const css = read('app.css');
   const tokens = (selector) => Object.fromEntries([...css.slice(css.indexOf(`${selector} {`)).split('}')[0].matchAll(/--([\w-]+): (#[0-9a-f]+);/g)].map(([, name, value]) => [name, value]));

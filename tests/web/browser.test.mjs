@@ -1,5 +1,8 @@
 // The pages in a real browser, in front of a real broker with real clients.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Broker, accessibility, adminPassword, connect, launch, logIn, open, shoot, until } from './support.mjs';
 
@@ -97,20 +100,22 @@ describe('the first page', () => {
   for (const [name, user, password] of [['of the login'], ['of an administrator', 'admin', adminPassword], ['of a student', 'sam', 'the student of the tests']]) {
     test(`${name} comes in less than 100 kB`, async () => {
       const opened = await open(browser, broker);
-      const { page } = opened;
+      if (user) {
+        await logIn(opened, broker, user, password);
+        await opened.page.close();
+      }
+      // What a browser gets that is logged in and knows nothing of the pages yet.
+      const page = await opened.context.newPage();
       const wire = await opened.context.newCDPSession(page);
       await wire.send('Network.enable');
+      await wire.send('Network.setCacheDisabled', { cacheDisabled: true });
       let transferred = 0;
       wire.on('Network.loadingFinished', ({ encodedDataLength }) => {
         transferred += encodedDataLength;
       });
-      await page.goto(broker.base);
-      await page.waitForSelector('.login');
-      if (user) {
-        await logIn(opened, broker, user, password);
-        await page.waitForLoadState('networkidle');
-        await page.waitForFunction(() => !document.querySelector('.skeleton'));
-      }
+      await page.goto(broker.base, { waitUntil: 'networkidle' });
+      await page.waitForSelector(user ? '.shell h1' : '.login');
+      await page.waitForFunction(() => !document.querySelector('.skeleton'));
       assert.ok(transferred > 10_000 && transferred < 100_000, `${transferred} bytes`);
       await opened.close();
     });
@@ -355,6 +360,24 @@ describe('the live log', () => {
     await client.endAsync();
   });
 
+  test('bars above it tell when things happened, and one of them zooms in, by keyboard, too', { timeout: 30_000 }, async () => {
+    await visit({}, async (opened, page) => {
+      await opened.goTo('log');
+      const last = page.locator('.bars button').last();
+      await last.waitFor();
+      assert.match(await last.getAttribute('aria-label'), /\d\d:\d\d:\d\d to \d\d:\d\d:\d\d: [1-9][\d,]* events?, \d+ failed/);
+      await page.locator('.bars button').first().focus();
+      await page.keyboard.press('End');
+      await page.keyboard.press('Enter');
+      await page.waitForFunction(() => location.hash.includes('since=') && location.hash.includes('until='));
+      await page.getByText('stored', { exact: true }).waitFor();
+      await page.locator('.log-row').getByText('logged in at the pages: admin').first().waitFor();
+      await shoot(page, 'log-zoomed');
+      await button(page, 'Zoom out').click();
+      await page.getByText('live', { exact: true }).waitFor();
+    });
+  });
+
   test('what the filters match is exported', async () => {
     await visit({}, async (opened, page) => {
       await opened.goTo('log?action=ADMIN');
@@ -594,6 +617,37 @@ describe('hostile names and payloads', () => {
     });
     for (const topic of [`${evil}/a`, 'demo/html', 'demo/long', 'demo/bytes']) await client.publishAsync(topic, '', { qos: 1, retain: true });
     await client.endAsync();
+  });
+});
+
+describe('a school of its own', () => {
+  test('has its accent, readable in every theme, and its logo, before and after the login', { timeout: 90_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'securemq-logo-'));
+    const logo = join(folder, 'logo.png');
+    // One red dot.
+    writeFileSync(logo, Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==', 'base64'));
+    const own = new Broker({ SECUREMQ__WEB__ACCENT: '#ffd400', SECUREMQ__WEB__LOGO: logo });
+    try {
+      await own.start();
+      for (const theme of ['light', 'dark', 'contrast']) {
+        const opened = await open(browser, own, { theme });
+        await opened.page.goto(own.base);
+        await opened.page.locator('.login img.mark').waitFor();
+        assert.equal(await opened.page.locator('img.mark').evaluate((image) => image.decode().then(() => image.naturalWidth)), 1);
+        assert.deepEqual(await accessibility(opened.page), []);
+        await logIn(opened, own);
+        await opened.goTo('users');
+        await opened.page.locator('.bar img.mark').waitFor();
+        assert.notEqual(await opened.page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue('--accent')), '#0b5cc4');
+        await shoot(opened.page, `accent-${theme}`);
+        assert.deepEqual(await accessibility(opened.page), []);
+        assert.deepEqual(await opened.wrongs(), []);
+        await opened.close();
+      }
+    } finally {
+      await own.end();
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

@@ -16,7 +16,9 @@ const packages = createRequire(join(cache, 'web', 'package.json'));
 export const adminPassword = 'the administrator of the tests';
 
 export class Broker {
-  constructor() {
+  // `settings` are variables of the environment.
+  constructor(settings = {}) {
+    this.environment = { ...process.env, ...settings };
     this.folder = mkdtempSync(join(tmpdir(), 'securemq-web-'));
     this.addUser('admin', 'Admin', adminPassword);
   }
@@ -46,7 +48,7 @@ export class Broker {
 
   // Starts, or starts again on the same ports.
   async start() {
-    this.process = spawn(program, ['--data-dir', join(this.folder, 'data'), 'serve', '--listen', `mqtt://127.0.0.1:${this.port ?? 0}`, '--web-port', this.base ? new URL(this.base).port : '0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawn(program, ['--data-dir', join(this.folder, 'data'), 'serve', '--listen', `mqtt://127.0.0.1:${this.port ?? 0}`, '--web-port', this.base ? new URL(this.base).port : '0'], { stdio: ['ignore', 'pipe', 'pipe'], env: this.environment });
     this.said = '';
     const hear = (bytes) => {
       this.said += bytes;

@@ -154,14 +154,13 @@ impl Shard {
                 let frame = PeerFrame::GroupDelivery { group, member: session, message, once, ticket, tried };
                 return effects.push(Effect::Forward { peer: member.at.shard, frame });
             }
-            if self.deliver_to_member(now, &group, session, message, effects) {
+            if self.deliver_to_member(now, &group, session, message, effects) == Offer::Taken {
                 return;
             }
         }
     }
 
-    /// Delivers to a member of a group, which this or another shard keeps, the way it takes part now. Whether it still
-    /// does, and has the right.
+    /// Delivers to a member of a group, which this or another shard keeps, the way it takes part now, if it still does.
     pub(super) fn deliver_to_member(
         &mut self,
         now: Timestamp,
@@ -169,18 +168,18 @@ impl Shard {
         member: SessionRef,
         message: &Arc<Message>,
         effects: &mut Effects,
-    ) -> bool {
-        let Some(index) = self.find(member) else { return false };
-        let Some(session) = self.sessions.get(index) else { return false };
+    ) -> Offer {
+        let Some(index) = self.find(member) else { return Offer::Left };
+        let Some(session) = self.sessions.get(index) else { return Offer::Left };
         let name = SharedFilter { share: Some(group.share.clone()), filter: group.filter.clone() }.to_string();
-        let Some(subscription) = session.subscriptions.get(name.as_str()) else { return false };
+        let Some(subscription) = session.subscriptions.get(name.as_str()) else { return Offer::Left };
         let queued = Queued::live(Arc::clone(message), &Match::new(index, &subscription.options));
         if queued.check_delivery && !may_receive(session, &queued) {
-            return false;
+            return Offer::Forbidden;
         }
         self.deliver(now, index, queued, effects);
         self.write_receivers(message, effects);
-        true
+        Offer::Taken
     }
 
     /// Sends a message to a session, or queues it.
@@ -471,6 +470,17 @@ impl Shard {
         live.give_alias(&mut delivery);
         effects.push(Effect::Deliver { connection: live.connection, delivery });
     }
+}
+
+/// What became of a message that was offered to a member of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// It is the member's.
+    Taken,
+    /// The member takes part no more, which the keeper of the group is told, too.
+    Left,
+    /// The member lacks the right.
+    Forbidden,
 }
 
 /// Where a message comes from that is sent.

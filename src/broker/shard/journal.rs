@@ -54,6 +54,8 @@ pub struct Journal {
     pub(super) rights_changed: bool,
     /// Whether a frame was lost, so that the next one must not rely on it.
     pub(super) has_lost: bool,
+    /// The last change of it.
+    pub(super) lost_up_to: CommitId,
     /// The last number that a session was given, without the partition.
     pub(super) last_session: u64,
 }

@@ -9,6 +9,7 @@ mod journal;
 mod core;
 mod policy;
 mod durable;
+mod queue;
 mod recover;
 mod deliver;
 mod publish;

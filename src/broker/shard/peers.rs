@@ -1,6 +1,7 @@
 //! Other shards: what they want, what they pass on, and the groups kept for them. And the store, which commits.
 
 use super::core::Shard;
+use super::deliver::Offer;
 use super::promises::{Due, Kept};
 use crate::broker::durability::Durability;
 use crate::broker::effect::{
@@ -50,12 +51,14 @@ impl Shard {
             PeerFrame::GroupDelivery { group, member, message, once, ticket, tried } => {
                 let (promise, before) = self.promise_to_peer(peer, ticket);
                 self.journal.once = once;
-                let is_taken = self.deliver_to_member(now, &group, member, &message, effects);
+                let offer = self.deliver_to_member(now, &group, member, &message, effects);
                 self.journal.once = None;
-                if is_taken {
+                if offer == Offer::Taken {
                     self.end_message_promise(peer, ticket, promise, before, &message, effects);
                 } else {
                     promise.and_then(|promise| self.promises.close_if_empty(promise));
+                    // One that left is not counted: the group has one member less to try.
+                    let tried = if offer == Offer::Left { tried.saturating_sub(1) } else { tried };
                     effects.push(Effect::Forward {
                         peer,
                         frame: PeerFrame::GroupRefused { group, message, once, ticket, tried },

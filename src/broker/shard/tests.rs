@@ -3,6 +3,7 @@
 //! `stage` has the broker that the stories are told with: what a client hears is written as short lines, so that a
 //! whole exchange can be compared at once.
 
+mod packets;
 mod stage;
 
 mod sessions;

@@ -227,3 +227,15 @@ async fn a_migration_that_fails_leaves_the_database_as_it_was() {
         .unwrap();
     assert_eq!(half, None);
 }
+
+#[tokio::test]
+async fn what_is_closed_is_whole_in_one_file_even_after_a_change_that_was_given_up() {
+    let world = World::new();
+    let database = world.create().await;
+    database.add_user(&user("alice", "Teacher")).await.unwrap();
+    drop(database.change().await.unwrap());
+    assert_eq!(database.users().await.unwrap().len(), 1);
+    database.close().await.unwrap();
+    assert!(!world.folder().join("securemq.db-wal").exists());
+    assert_eq!(world.open().await.unwrap().users().await.unwrap().len(), 1);
+}

@@ -26,6 +26,8 @@ pub struct Kept {
     settled: Option<u64>,
     /// It was not stored when everything crashed.
     is_lost: bool,
+    /// The change that stores it again after the first was lost.
+    again: Option<(u16, CommitId)>,
     is_empty: bool,
     expires_at: Option<Timestamp>,
 }
@@ -53,6 +55,7 @@ impl Oracle {
             missing,
             settled: (missing == 0).then_some(self.moment),
             is_lost: false,
+            again: None,
             is_empty: known.new.is_empty,
             expires_at: known.expires_at,
         };
@@ -60,6 +63,13 @@ impl Oracle {
             self.violation(&format!("{version:?} is given to two messages"));
         }
         self.kept.push(kept);
+    }
+
+    /// A shard tells the store once more what it could not store. Whether it is that.
+    pub(super) fn is_kept_again(&mut self, version: RetainedVersion, commit: (u16, CommitId)) -> bool {
+        let has_failed = |kept: &&mut Kept| kept.outcome == Some(CommitOutcome::Failed) && !kept.is_lost;
+        let kept = self.kept.iter_mut().filter(has_failed).find(|kept| kept.version == version);
+        kept.map(|kept| kept.again = Some(commit)).is_some()
     }
 
     /// A shard tells the store that a message has expired.
@@ -101,8 +111,9 @@ impl Oracle {
             .collect();
         for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
             let taken_out = kept.taken_out.take_if(|(of, commit)| *of == shard && *commit <= up_to);
+            let again = kept.again.take_if(|(of, commit)| *of == shard && *commit <= up_to);
             // Even if it never was on disk, what it had replaced is not there any more.
-            kept.is_on_disk |= taken_out.is_some() && outcome == CommitOutcome::Stored;
+            kept.is_on_disk |= (taken_out.is_some() || again.is_some()) && outcome == CommitOutcome::Stored;
         }
         if outcome == CommitOutcome::Failed {
             news.into_iter().for_each(|number| self.message(number).commit_failed = true);
