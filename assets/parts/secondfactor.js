@@ -34,13 +34,13 @@ function Begin({ onClose }) {
   const [recovery, setRecovery] = useState(null);
   if (recovery) return html`<${Recovery} codes=${recovery} onClose=${onClose} />`;
   if (!secret) {
-    return html`<${Dialog} title=${t('totp-begin')} onClose=${onClose}>
+    return html`<${Dialog} title=${t('totp')} onClose=${onClose}>
       <${Form} submit=${t('go-on')} cancel=${onClose} disabled=${!password} onSubmit=${async () => setSecret(await post('/totp', { password }))}>
         <p>${t('totp-password')}</p><${CurrentPassword} value=${password} onValue=${setPassword} />
       <//><//>`;
   }
   const prove = async () => setRecovery((await post('/totp/confirm', { code: code.replace(/\s/g, '') })).recovery);
-  return html`<${Dialog} title=${t('totp-begin')} onClose=${onClose}>
+  return html`<${Dialog} title=${t('totp')} onClose=${onClose}>
     <${Form} submit=${t('totp-prove')} cancel=${onClose} disabled=${!code} onSubmit=${prove}>
       <p>${t('totp-scan')}</p>
       <${Qr} text=${secret.uri} label=${t('totp-code-image')} />

@@ -49,7 +49,7 @@ export function Login({ expired }) {
   return html`<main class="login">
     <div class="login-card">
       <div class="login-brand"><${Mark} /><h1>securemq</h1></div>
-      <p class="lead">${expired ? t('log-in-expired') : t('log-in-lead')}</p>
+      <p class="lead">${t(code !== null ? 'problem-totp-required' : expired ? 'log-in-expired' : 'log-in-lead')}</p>
       <form onSubmit=${submit}>
         ${code !== null && html`<${Input} label=${t('totp-code')} hint=${t('totp-code-hint')} value=${code} onValue=${setCode} name="code" mono autocomplete="one-time-code" autocapitalize="none" required autofocus key="code" />
           <div class="actions"><${Button} kind="quiet" onClick=${() => { setCode(null); setPassword(''); }}>${t('totp-back')}<//></div>`}

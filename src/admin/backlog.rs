@@ -12,6 +12,8 @@ const PER_TURN: usize = 100;
 /// Things on their way to one who looks on.
 pub struct Backlog<T> {
     waiting: VecDeque<T>,
+    /// What one counts if it is left out: something that tells of others left out counts for them, too.
+    weight: fn(&T) -> u64,
     /// How many may be sent now.
     left: usize,
     dropped: u64,
@@ -19,15 +21,14 @@ pub struct Backlog<T> {
 
 impl<T> Backlog<T> {
     /// Nothing waits, and it was quiet.
-    pub fn new() -> Self {
-        Self { waiting: VecDeque::new(), left: BURST, dropped: 0 }
+    pub fn new(weight: fn(&T) -> u64) -> Self {
+        Self { waiting: VecDeque::new(), weight, left: BURST, dropped: 0 }
     }
 
     /// One more; the oldest goes if too many wait.
     pub fn push(&mut self, item: T) {
         if self.waiting.len() == BURST {
-            self.waiting.pop_front();
-            self.dropped += 1;
+            self.leave_out(1);
         }
         self.waiting.push_back(item);
     }
@@ -35,9 +36,12 @@ impl<T> Backlog<T> {
     /// A turn has come: lets go of the oldest beyond what may be sent in it.
     pub fn turn(&mut self) {
         self.left = self.left.saturating_add(PER_TURN).min(BURST);
-        let surplus = self.waiting.len().saturating_sub(self.left);
-        self.waiting.drain(..surplus);
-        self.dropped = self.dropped.saturating_add(u64::try_from(surplus).unwrap_or(u64::MAX));
+        self.leave_out(self.waiting.len().saturating_sub(self.left));
+    }
+
+    fn leave_out(&mut self, oldest: usize) {
+        let left_out: u64 = self.waiting.drain(..oldest).map(|item| (self.weight)(&item)).sum();
+        self.dropped = self.dropped.saturating_add(left_out);
     }
 
     /// The next ones to send, at most so many, and how many were left out since it was asked last.
@@ -76,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_burst_comes_whole_and_in_order() {
-        let mut backlog = Backlog::new();
+        let mut backlog = Backlog::new(|_| 1);
         (0..4_000).for_each(|number| backlog.push(number));
         assert_eq!(turn(&mut backlog), ((0..4_000).collect(), 0));
         assert_eq!(turn(&mut backlog), (vec![], 0));
@@ -84,7 +88,7 @@ mod tests {
 
     #[test]
     fn of_a_flood_the_latest_come_at_a_pace_and_all_others_are_counted() {
-        let mut backlog = Backlog::new();
+        let mut backlog = Backlog::new(|_| 1);
         let (mut sent, mut dropped) = (Vec::new(), 0);
         for round in 0..100 {
             (0..2_000).for_each(|number| backlog.push(round * 2_000 + number));
@@ -103,8 +107,15 @@ mod tests {
     }
 
     #[test]
+    fn what_tells_of_others_counts_for_them_when_it_is_left_out() {
+        let mut backlog = Backlog::new(|&number| if number == 0 { 70 } else { 1 });
+        (0..BURST + 10).for_each(|number| backlog.push(number));
+        assert_eq!(turn(&mut backlog).1, 79);
+    }
+
+    #[test]
     fn what_waits_is_bounded() {
-        let mut backlog = Backlog::new();
+        let mut backlog = Backlog::new(|_| 1);
         (0..100_000).for_each(|number| backlog.push(number));
         assert_eq!(backlog.waiting.len(), BURST);
         assert_eq!(turn(&mut backlog), ((95_000..100_000).collect(), 95_000));

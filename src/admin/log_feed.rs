@@ -8,6 +8,7 @@ use super::log_filter::LogFilter;
 use super::logs::{LogQuery, Times};
 use super::problem::AdminError;
 use super::watcher::Watcher;
+use crate::broker::EventKind;
 use actix_web::HttpResponse;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -32,7 +33,8 @@ pub async fn watch(mut call: Call) -> Result<HttpResponse, AdminError> {
     let since = since.filter(|since| !since.is_empty()).map(|since| since.parse::<i64>()).transpose();
     let since = since.map_err(|_| AdminError::invalid("since", "the number of an event"))?;
     let (last, receiver) = call.office.follower.watch().await?;
-    let mut feed = Feed { filter, receiver, last, seq: seq(last, usize::MAX), backlog: Backlog::new(), has_gap: false };
+    let mut feed =
+        Feed { filter, receiver, last, seq: seq(last, usize::MAX), backlog: Backlog::new(weight), has_gap: false };
     if let Some(since) = since {
         feed.resume(&call, since).await?;
     }
@@ -56,6 +58,12 @@ pub async fn watch(mut call: Call) -> Result<HttpResponse, AdminError> {
         watcher.close().await;
     });
     Ok(response)
+}
+
+/// An event that says how many were not kept stands for those.
+fn weight((written, index): &(Arc<Written>, usize)) -> u64 {
+    let kind = written.batch.events.get(*index).map(|stored| &stored.event.kind);
+    if let Some(EventKind::LeftOut { count }) = kind { *count } else { 1 }
 }
 
 struct Feed {

@@ -1,9 +1,7 @@
 //! How the pages look where somebody has said so: the accent colour, and a logo in place of ours.
 
-use super::call::{Call, json};
 use super::problem::AdminError;
 use crate::config::Setting;
-use actix_web::HttpResponse;
 use data_encoding::BASE64;
 use serde::Serialize;
 use std::io::Read;
@@ -51,11 +49,6 @@ fn kind_of(bytes: &[u8]) -> Option<&'static str> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("webp"),
         _ => None,
     }
-}
-
-/// The look, also for those who have yet to log in.
-pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
-    json(&call.office.look)
 }
 
 #[cfg(test)]

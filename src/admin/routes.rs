@@ -3,8 +3,8 @@
 use super::call::{Handler, Method, Needs, Place, Route};
 use super::scope::Access;
 use super::{
-    certificates, classes, clients, connect, import, keys, log_feed, log_histogram, login, logs, look, messages,
-    openapi, overview, retained, rules, second_factor, settings, users,
+    certificates, classes, clients, connect, import, keys, log_feed, log_histogram, login, logs, messages, openapi,
+    overview, retained, rules, second_factor, settings, users,
 };
 
 /// What a route needs if it says nothing of it: reading to look, managing to change.
@@ -101,6 +101,6 @@ routes! {
     Get "/certificates", Admin, Store, certificates::list, "the certificates", gives "Page<Certificate>";
     Post "/certificates", Admin, Store, certificates::issue, "issue a certificate for a user", body ["user: string", "days?: integer"], gives "201 NewCertificate";
     Get "/settings", Admin, Store, settings::list, "the configuration as it holds", gives "Page<Setting>";
-    Get "/look", Anyone, Pages, look::show, "how the pages look here", gives "Look";
+    Get "/look", Anyone, Pages, settings::look, "how the pages look here", gives "Look";
     Get "/openapi.json", Anyone, Pages, openapi::show, "this description", gives "any";
 }

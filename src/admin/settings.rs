@@ -12,3 +12,8 @@ pub async fn list(call: Call) -> Result<HttpResponse, AdminError> {
         .map(|setting| object!({ "key": setting.key, "value": setting.value, "source": setting.source.to_string() }));
     json(&Page { items: items.collect(), next: None })
 }
+
+/// How the pages look here, also for those who have yet to log in.
+pub async fn look(call: Call) -> Result<HttpResponse, AdminError> {
+    json(&call.office.look)
+}

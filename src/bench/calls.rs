@@ -2,8 +2,11 @@
 
 use super::error::BenchError;
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
 use std::io;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
 /// A count that is under way.
 pub struct CallCounter {
@@ -23,8 +26,8 @@ const EVERY: &str = "raw_syscalls:sys_enter";
 const SYNCS: [&str; 2] = ["syscalls:sys_enter_fsync", "syscalls:sys_enter_fdatasync"];
 
 impl CallCounter {
-    /// Counts the calls of this process, and of no other, from now on.
-    pub fn start(pid: u32) -> Result<Self, BenchError> {
+    /// Counts the calls of this process, and of no other. Returns when perf has begun to.
+    pub async fn start(pid: u32) -> Result<Self, BenchError> {
         let events = [EVERY, SYNCS[0], SYNCS[1]].join(",");
         let perf = Command::new("perf")
             .args(["stat", "--field-separator", ",", "--event", &events, "--pid", &pid.to_string()])
@@ -32,7 +35,20 @@ impl CallCounter {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
-        Ok(Self { perf: perf.map_err(BenchError::NoPerf)? })
+        let counter = Self { perf: perf.map_err(BenchError::NoPerf)? };
+        // If it does not come to that, what it prints tells why.
+        let deadline = Instant::now() + PATIENCE;
+        while !counter.has_begun() && Instant::now() < deadline {
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(counter)
+    }
+
+    /// Whether perf has opened a counter for each of the events.
+    fn has_begun(&self) -> bool {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.perf.id())).into_iter().flatten().flatten();
+        let targets = open.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+        targets.filter(|target| target.to_string_lossy().contains("perf_event")).count() > SYNCS.len()
     }
 
     /// Ends the count.
@@ -49,6 +65,9 @@ impl CallCounter {
         parse(&printed).ok_or_else(|| BenchError::NoCalls(printed.trim().to_owned()))
     }
 }
+
+/// How long perf may take until it counts.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Lines are `count,unit,event,...`.
 fn parse(printed: &str) -> Option<Calls> {

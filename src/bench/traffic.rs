@@ -81,8 +81,10 @@ impl<'a> Traffic<'a> {
             self.tasks.spawn(async move { publisher.run().await.map(|ended| Ended::Publisher(number, ended)) });
         }
         self.go_on_for(self.plan.warm_up).await?;
-        let counter =
-            self.plan.pid.filter(|_| self.plan.calls == CallCounting::On).map(CallCounter::start).transpose()?;
+        let counter = match self.plan.pid.filter(|_| self.plan.calls == CallCounting::On) {
+            Some(pid) => Some(CallCounter::start(pid).await?),
+            None => None,
+        };
         self.progress.begin_measuring();
         let begin = sample(self.plan, &self.progress)?;
         self.go_on_for(self.plan.span).await?;

@@ -41,12 +41,31 @@ pub struct Limits {
     pub high_water: usize,
     /// Bytes of journal that a start has to replay. Beyond: the sessions with the oldest changes are written whole.
     pub max_journal_bytes: u64,
+    /// Where the queue of a durable session is cut. Beyond: it leaves the memory.
+    pub queue_parts: QueueParts,
     /// Whether every routed message becomes an event.
     pub log_publish: bool,
     /// Such events per second. Beyond: they are only counted.
     pub max_events_per_second: u32,
     /// What acknowledgements promise, and what happens when a queue is full.
     pub durabilities: Arc<Durabilities>,
+}
+
+/// How long the parts of a queue are that is partly on disk.
+///
+/// The journal says that a part left the memory, not which messages it had: that follows from these numbers. So a journal
+/// is replayed with the numbers it was written with, and nobody can set them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueParts {
+    /// Messages that the head of a queue has when it stops growing; the rest can leave the memory.
+    pub head_messages: usize,
+    /// Bytes that it has then.
+    pub head_bytes: usize,
+    /// Messages that make a chunk: enough for one read to be worth it, few enough to be in memory for each client that
+    /// drains its queue.
+    pub chunk_messages: usize,
+    /// Bytes that make one, too.
+    pub chunk_bytes: usize,
 }
 
 impl Limits {
@@ -86,6 +105,12 @@ impl Default for Limits {
             max_user_properties: 64,
             high_water: 256 << 10,
             max_journal_bytes: 16 << 20,
+            queue_parts: QueueParts {
+                head_messages: 256,
+                head_bytes: 64 << 10,
+                chunk_messages: 1024,
+                chunk_bytes: 256 << 10,
+            },
             log_publish: true,
             max_events_per_second: 2000,
             durabilities: Arc::default(),

@@ -37,7 +37,7 @@ pub use effect::{
 pub use event::{Action, AuditEvent, EventKind, Who};
 pub use frame::{ChunkId, DurableId, Frame, FrameNumber, Once};
 pub use input::{Connecting, Input};
-pub use limits::Limits;
+pub use limits::{Limits, QueueParts};
 pub use message::{Message, MessageProperties, Origin, SessionKey};
 pub use numbers::NumberHasher;
 pub use reason::Reason;

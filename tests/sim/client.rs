@@ -68,6 +68,8 @@ pub struct Client {
     pub key: SessionKey,
     pub version: ProtocolVersion,
     is_durable: bool,
+    /// Whether its session outlives this connection.
+    may_outlive: bool,
     receive_maximum: Option<u16>,
     keep_alive: u16,
     pub connection: Option<ConnectionId>,
@@ -132,6 +134,7 @@ impl Client {
             key,
             version,
             is_durable: random.chance(70),
+            may_outlive: false,
             receive_maximum: random.chance(50).then(|| random.between(1, 4) as u16),
             keep_alive: random.pick(&[0, 0, 10, 60]),
             connection: None,
@@ -168,7 +171,10 @@ impl Client {
         let will = random.chance(30).then(|| self.will(connection, random, oracle));
         let mut properties = ConnectProperties::default();
         if is_5 {
-            properties.session_expiry_interval = self.is_durable.then(|| random.between(1, 100) as u32);
+            // Now and then a durable session is to end with the connection that goes on with it.
+            let seconds = if random.chance(5) { 0 } else { random.between(1, 100) as u32 };
+            properties.session_expiry_interval = self.is_durable.then_some(seconds);
+            self.may_outlive = self.is_durable && seconds > 0;
             properties.receive_maximum = self.receive_maximum;
             properties.topic_alias_maximum = random.chance(50).then_some(2);
         }
@@ -358,7 +364,7 @@ impl Client {
             if random.chance(20) {
                 disconnect.reason = ReasonCode::DisconnectWithWill;
             }
-            if self.is_durable && random.chance(20) {
+            if self.may_outlive && random.chance(20) {
                 let properties = DisconnectProperties { session_expiry_interval: Some(2), ..Default::default() };
                 disconnect.properties = properties;
             }

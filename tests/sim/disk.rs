@@ -2,7 +2,8 @@
 //!
 //! What it promises is what the real one must: the operations of one shard become durable in their order, and a row
 //! never gives way to an older version. So it keeps the version of a cleared topic as long as it runs; after a restart
-//! nothing older can be on its way any more.
+//! nothing older can be on its way any more. When the process ends, by itself or with the power, what was answered is
+//! there, and of each shard's frame under way all or nothing: the transaction of a torn one does not count.
 
 use bytes::Bytes;
 use securemq::broker::{
@@ -36,21 +37,22 @@ pub struct Disk {
 struct Row {
     version: RetainedVersion,
     message: Option<Arc<Message>>,
+    /// On the wall, in milliseconds: the clock of a run ends with it.
+    expires: Option<u64>,
 }
 
 impl Disk {
-    pub fn new(shards: usize) -> Self {
-        let gathered = (0..shards).map(|_| Vec::new()).collect();
-        let frames = (0..shards).map(|_| None).collect();
+    /// An empty one, not in use.
+    pub fn new() -> Self {
         Self {
             rows: BTreeMap::new(),
-            gathered,
-            frames,
+            gathered: Vec::new(),
+            frames: Vec::new(),
             lost: BTreeSet::new(),
             journal: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             chunks: BTreeMap::new(),
-            run: 1,
+            run: 0,
             past_covered: BTreeSet::new(),
             needed: BTreeMap::new(),
         }
@@ -92,13 +94,17 @@ impl Disk {
         let frame = self.frames[usize::from(shard)].take().expect("a frame is on its way");
         let last = frame.last().map(|(commit, _)| *commit).expect("a frame is not empty");
         if outcome == CommitOutcome::Stored {
-            self.store_frame(shard, last, &frame, clock);
-            frame.into_iter().for_each(|(_, op)| self.apply(op));
+            self.store(shard, last, frame, clock);
             self.lost.remove(&shard);
         } else {
             self.lost.insert(shard);
         }
         last
+    }
+
+    fn store(&mut self, shard: u16, last: CommitId, frame: Vec<(CommitId, StoreOp)>, clock: ClockReading) {
+        self.store_frame(shard, last, &frame, clock);
+        frame.into_iter().for_each(|(_, op)| self.apply(op, clock));
     }
 
     fn store_frame(&mut self, shard: u16, last: CommitId, frame: &[(CommitId, StoreOp)], clock: ClockReading) {
@@ -185,7 +191,7 @@ impl Disk {
         (inputs, went_down)
     }
 
-    fn apply(&mut self, op: StoreOp) {
+    fn apply(&mut self, op: StoreOp, clock: ClockReading) {
         let (topic, version, message) = match op {
             StoreOp::Retain { message, version } => (message.topic.clone(), version, Some(message)),
             StoreOp::Unretain { topic, version } => (topic, version, None),
@@ -199,28 +205,71 @@ impl Disk {
         // An expired message is taken out under its own version.
         let is_outdated = self.rows.get(&topic).is_some_and(|row| row.version > version);
         if !is_outdated {
-            self.rows.insert(topic, Row { version, message });
+            let expires = message.as_ref().and_then(|message| message.expires_at);
+            let expires = expires.map(|end| clock.wall_ms + end.as_millis() - clock.now.as_millis());
+            self.rows.insert(topic, Row { version, message, expires });
         }
     }
 
-    /// The power is gone: what was on the way never happened. What is retained at the next start.
-    pub fn crash(&mut self, shards: u16) -> Vec<(Arc<Message>, RetainedVersion)> {
+    /// The process ends. Of the frames that were on their way some are there, which are those returned, with their last
+    /// changes; nothing else ever happened.
+    pub fn crash(&mut self, clock: ClockReading, mut is_there: impl FnMut() -> bool) -> Vec<(u16, CommitId)> {
+        let mut survivors = Vec::new();
+        for shard in (0..).take(self.frames.len()) {
+            if let Some(frame) = self.frames[usize::from(shard)].take()
+                && let Some((last, _)) = frame.last()
+                && is_there()
+            {
+                survivors.push((shard, *last));
+                self.store(shard, *last, frame, clock);
+            }
+        }
+        self.lost.clear();
+        survivors
+    }
+
+    /// The next run begins, with so many shards. Its number.
+    pub fn begin_run(&mut self, shards: u16) -> u64 {
+        self.run += 1;
         self.gathered = (0..shards).map(|_| Vec::new()).collect();
         self.frames = (0..shards).map(|_| None).collect();
-        self.lost.clear();
-        // The simulated world does not bring sessions back yet.
-        self.journal.clear();
-        self.checkpoints.clear();
-        self.chunks.clear();
-        self.run += 1;
         self.past_covered.clear();
         self.needed.clear();
         self.rows.retain(|_, row| row.message.is_some());
-        self.messages().map(|(message, version)| (Arc::clone(message), version)).collect()
+        self.run
     }
 
-    /// What is retained, by topic.
-    pub fn messages(&self) -> impl Iterator<Item = (&Arc<Message>, RetainedVersion)> {
-        self.rows.values().filter_map(|row| Some((row.message.as_ref()?, row.version)))
+    /// What is retained, by topic, with its expiry on the clock of now.
+    pub fn messages(&self, clock: ClockReading) -> impl Iterator<Item = (Arc<Message>, RetainedVersion)> {
+        self.rows.values().filter_map(move |row| {
+            let since = |end: u64| (clock.now.as_millis() + end).saturating_sub(clock.wall_ms);
+            let expires_at = row.expires.map(|end| Timestamp::from_millis(since(end)));
+            let message = Message { expires_at, ..Message::clone(row.message.as_ref()?) };
+            Some((Arc::new(message), row.version))
+        })
+    }
+
+    /// How many messages each part of a queue has that is on disk.
+    pub fn chunk_sizes(&self, clock: ClockReading) -> BTreeMap<ChunkId, usize> {
+        self.chunks.keys().map(|chunk| (*chunk, self.chunk(*chunk, clock).map_or(0, |records| records.len()))).collect()
+    }
+
+    /// How many sessions a start would find that its journal does not end.
+    pub fn session_count(&self, clock: ClockReading) -> usize {
+        let (pasts, _) = self.past(1, clock);
+        let mut sessions = BTreeSet::new();
+        for input in pasts.into_iter().flatten() {
+            match input {
+                Input::Replayed(Record::Began { session, .. }) => sessions.insert(session),
+                Input::Replayed(Record::Ended { session }) => sessions.remove(&session),
+                _ => false,
+            };
+        }
+        sessions.len()
+    }
+
+    /// How many sessions are written down whole.
+    pub fn checkpoint_count(&self) -> usize {
+        self.checkpoints.len()
     }
 }

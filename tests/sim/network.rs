@@ -165,16 +165,26 @@ impl Network {
         self.mail.iter().filter(|(_, frames)| !frames.is_empty()).map(|(pair, _)| *pair).collect()
     }
 
+    /// How many frames are on their way between two shards.
+    pub fn frames_waiting(&self, pair: (u16, u16)) -> usize {
+        self.mail.get(&pair).map_or(0, VecDeque::len)
+    }
+
     pub fn next_frame(&mut self, pair: (u16, u16)) -> Option<PeerFrame> {
         self.mail.get_mut(&pair)?.pop_front()
     }
 
-    /// All connections break, and what was between the shards is gone.
-    pub fn crash(&mut self) {
+    /// The server is gone, and what was between its shards. What it had sent to clients may still arrive.
+    pub fn crash(&mut self, mut arrives: impl FnMut() -> bool) {
         self.mail.clear();
-        for wire in self.wires.values_mut() {
-            wire.is_broken = true;
+        for wire in self.wires.values_mut().filter(|wire| !matches!(wire.stage, Stage::Gone)) {
             wire.stage = Stage::Gone;
+            wire.owes_written = false;
+            if arrives() {
+                wire.server_closed = true;
+            } else {
+                wire.is_broken = true;
+            }
         }
     }
 }

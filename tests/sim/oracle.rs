@@ -3,11 +3,16 @@
 //!
 //! It is told of every input before a shard handles it and of every effect in order. What it knows is kept by subject:
 //! `answers` of connections (acknowledgements, their order, quotas), `deliveries` of sessions (who must and may be sent
-//! what), `retained` of what every topic must end up with. Time inside it is the number of the input.
+//! what), `retained` of what every topic must end up with, `journal` of what is on disk, `restart` of what outlives the
+//! broker's process. Time inside it is the number of the input.
 
 mod answers;
 mod deliveries;
 mod retained;
+mod journal;
+mod restart;
+
+pub use restart::Found;
 
 use crate::rules::Rules;
 use answers::Connection;
@@ -43,8 +48,14 @@ pub struct Oracle {
     current: Current,
     /// The frames of each shard that were dealt with, by their last change.
     frames: Vec<Vec<(CommitId, CommitOutcome)>>,
-    /// Whose the durable sessions are.
+    /// Whose the durable sessions are, and the one that the input at hand began.
     durable: BTreeMap<DurableId, SessionKey>,
+    began: Option<DurableId>,
+    /// Durable sessions that ended, which the disk may not know yet, and the changes that tell it.
+    ended: BTreeMap<DurableId, (SessionKey, Session)>,
+    endings: Vec<((u16, CommitId), DurableId)>,
+    /// When the broker ended last.
+    crashed_at: u64,
     /// The changes that messages of QoS 2 and PUBRELs to durable sessions wait for.
     sent_with: BTreeMap<(SessionKey, PacketId), (u16, CommitId)>,
     received_with: BTreeMap<(SessionKey, PacketId), (u16, CommitId)>,
@@ -76,10 +87,20 @@ struct Known {
     /// When a shard took it and routed it.
     routed: Vec<u64>,
     expires_at: Option<Timestamp>,
+    /// The sessions in which its publisher sent it: to another, it is another message.
+    published_in: Vec<u64>,
     /// QoS 2: a shard has its identifier, so that a repetition is not routed.
     is_taken: bool,
     is_refused: bool,
     is_acknowledged: bool,
+    /// A shard has sent PUBACK or PUBREC for it, whether or not that arrived.
+    is_answered: bool,
+    /// Somebody has received it.
+    is_received: bool,
+    /// Frames with it between shards.
+    on_its_way: u64,
+    /// A will that was sent, which the disk did not hear of before the broker ended.
+    comes_again: bool,
     /// Its publisher will not hear of it any more, or was told that it failed.
     is_given_up: bool,
     /// A will that must not be sent any more.
@@ -128,13 +149,14 @@ enum Current {
 }
 
 impl Oracle {
-    pub fn new(shards: u16) -> Self {
+    /// One that knows of no broker yet.
+    pub fn new() -> Self {
         Self {
             now: Timestamp::default(),
             moment: 0,
-            shards,
+            shards: 0,
             rules: vec![Rules::open(0)],
-            applied: vec![0; usize::from(shards)],
+            applied: Vec::new(),
             messages: Vec::new(),
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -143,8 +165,12 @@ impl Oracle {
             kept: Vec::new(),
             joins: BTreeMap::new(),
             current: Current::Other,
-            frames: vec![Vec::new(); usize::from(shards)],
+            frames: Vec::new(),
             durable: BTreeMap::new(),
+            began: None,
+            ended: BTreeMap::new(),
+            endings: Vec::new(),
+            crashed_at: 0,
             sent_with: BTreeMap::new(),
             received_with: BTreeMap::new(),
             routings: BTreeMap::new(),
@@ -165,9 +191,14 @@ impl Oracle {
             is_acknowledged: new.will_of.is_some(),
             new,
             routed: Vec::new(),
+            published_in: Vec::new(),
             expires_at: None,
             is_taken: false,
             is_refused: false,
+            is_answered: false,
+            is_received: false,
+            on_its_way: 0,
+            comes_again: false,
             is_given_up: false,
             is_cancelled: false,
             commit: None,
@@ -228,6 +259,7 @@ impl Oracle {
         self.moment += 1;
         self.current = Current::Other;
         self.journaled = None;
+        self.began = None;
     }
 
     pub fn connects(&mut self, key: &SessionKey, connection: ConnectionId, hello: &securemq::protocol::Connect) {
@@ -256,6 +288,7 @@ impl Oracle {
             }
             Packet::Unsubscribe(unsubscribe) => {
                 fact.unsubacks.push_back((unsubscribe.packet_id, None));
+                fact.unsubscribed.push_back(self.moment);
                 self.current = Current::Unsubscribe { connection };
             }
             Packet::Disconnect(disconnect) => {
@@ -264,6 +297,7 @@ impl Oracle {
                     (disconnect.properties.session_expiry_interval, self.sessions.get_mut(&fact.key))
                 {
                     session.expiry = expiry;
+                    session.expiries.push(expiry);
                 }
             }
             _ => {}
@@ -273,7 +307,7 @@ impl Oracle {
     fn publish_arrives(&mut self, connection: ConnectionId, publish: &Publish, number: u64) {
         self.current = Current::Publish { connection, number };
         let fact = &self.connections[&connection];
-        let (shard, version) = (fact.shard, fact.version);
+        let (shard, version, session) = (fact.shard, fact.version, fact.session);
         let (now, moment) = (self.now, self.moment);
         let known = &self.messages[number as usize];
         let is_allowed = self.rules_of(shard).may(Permission::Publish, &known.new.key, &known.new.topic);
@@ -283,6 +317,9 @@ impl Oracle {
             known.is_refused = !is_allowed;
             known.is_taken = is_allowed || version != ProtocolVersion::V5;
             if is_allowed {
+                if !known.published_in.contains(&session) {
+                    known.published_in.push(session);
+                }
                 known.routed.push(moment);
                 known.expires_at = known.new.expiry.map(|seconds| now.after_secs(seconds));
             }
@@ -348,6 +385,9 @@ impl Oracle {
         | PeerFrame::GroupRefused { message, .. } = frame
         {
             let of_message = number_in(message);
+            if let Some(known) = of_message.and_then(|number| self.messages.get_mut(number as usize)) {
+                known.on_its_way -= 1;
+            }
             // A group's shard gets its own ticket back.
             let (owner, ticket) = match frame {
                 PeerFrame::GroupRefused { ticket, .. } => (to, ticket),
@@ -359,29 +399,6 @@ impl Oracle {
                 self.current = Current::Passed { number, routed };
             }
         }
-    }
-
-    pub fn commit_arrives(&mut self, shard: u16, up_to: CommitId, outcome: CommitOutcome) {
-        self.changes_are_written(shard, up_to, outcome);
-        let before = self.frames[usize::from(shard)].last().map_or(CommitId(0), |(last, _)| *last);
-        self.frames[usize::from(shard)].push((up_to, outcome));
-        if outcome == CommitOutcome::Failed {
-            let is_in =
-                |(_, (of, commit)): &(u64, (u16, CommitId))| *of == shard && *commit > before && *commit <= up_to;
-            self.messages.iter_mut().for_each(|known| known.commit_failed |= known.waits.iter().any(is_in));
-        }
-    }
-
-    /// What became of a change when its frame was dealt with.
-    fn outcome_of(&self, (shard, commit): (u16, CommitId)) -> Option<CommitOutcome> {
-        let mut frames = self.frames[usize::from(shard)].iter();
-        frames.find(|(last, _)| *last >= commit).map(|(_, outcome)| *outcome)
-    }
-
-    /// Whether a change is on disk, with its own frame or a later one.
-    fn is_safe(&self, (shard, commit): (u16, CommitId)) -> bool {
-        let mut frames = self.frames[usize::from(shard)].iter();
-        frames.any(|(last, outcome)| *last >= commit && *outcome == CommitOutcome::Stored)
     }
 
     pub fn policy_arrives(&mut self, shard: u16) {
@@ -423,6 +440,13 @@ impl Oracle {
                 {
                     self.routings.insert((shard, *ticket), routed);
                 }
+                if let PeerFrame::Published { message, .. }
+                | PeerFrame::GroupDelivery { message, .. }
+                | PeerFrame::GroupRefused { message, .. } = frame
+                    && let Some(number) = number_in(message)
+                {
+                    self.message(number).on_its_way += 1;
+                }
                 match frame {
                     PeerFrame::Published { message, .. } => self.will_is_seen(shard, number_in(message)),
                     PeerFrame::GroupJoined { ticket: Some(ticket), .. } => self.join_is_asked_for(*ticket),
@@ -454,118 +478,6 @@ impl Oracle {
             }
             _ => {}
         }
-    }
-
-    fn store_is_told(&mut self, shard: u16, commit: CommitId, op: &StoreOp) {
-        let (version, number) = match op {
-            StoreOp::Retain { message, version } => (*version, number_in(message)),
-            StoreOp::Unretain { version, .. } => (*version, None),
-            StoreOp::Journal(record) => return self.journal_is_told((shard, commit), record),
-            StoreOp::Checkpoint { .. }
-            | StoreOp::Chunk { .. }
-            | StoreOp::DropChunk(_)
-            | StoreOp::Forget(_)
-            | StoreOp::Cut { .. } => return,
-        };
-        if self.is_kept_again(version, (shard, commit)) {
-            return;
-        }
-        self.will_is_seen(shard, number);
-        let published = if let Current::Publish { number, .. } = self.current { Some(number) } else { None };
-        let number = number.or(published.filter(|&number| self.messages[number as usize].new.is_empty));
-        let Some(number) = number else { return self.kept_expires(version, (shard, commit)) };
-        let moment = self.moment;
-        let known = self.message(number);
-        known.commit = Some((shard, commit));
-        if matches!(self.current, Current::Publish { .. })
-            && self.messages[number as usize].routed.last() != Some(&moment)
-        {
-            self.repetition_is_routed(number);
-        }
-        self.message_is_kept(number, version, (shard, commit));
-        if let Current::Publish { connection, .. } = self.current {
-            self.answer_waits_for(connection, number, (shard, commit));
-        }
-    }
-
-    fn journal_is_told(&mut self, change: (u16, CommitId), record: &Record) {
-        if let Record::Began { session, key } = record {
-            self.durable.insert(*session, (**key).clone());
-        }
-        match record {
-            Record::Began { session, .. } | Record::Changed { session, .. } | Record::Ended { session } => {
-                // A session that ends may take its will along to others, whose matter is not the client's.
-                if let Current::Connect { key, .. } = &self.current
-                    && self.durable.get(session) == Some(key)
-                {
-                    self.journaled = Some(change);
-                }
-            }
-            Record::Subscribed { .. } => {
-                if let Current::Subscribe { connection, .. } = self.current
-                    && let Some(fact) = self.connections.get_mut(&connection)
-                    && let Some(pending) = fact.subacks.back_mut()
-                {
-                    pending.change = Some(change);
-                }
-            }
-            Record::Unsubscribed { .. } => {
-                if let Current::Unsubscribe { connection } = self.current
-                    && let Some(fact) = self.connections.get_mut(&connection)
-                    && let Some((_, waits)) = fact.unsubacks.back_mut()
-                {
-                    *waits = Some(change);
-                }
-            }
-            Record::Released { .. } => {
-                if let Current::Release { connection } = self.current
-                    && let Some(fact) = self.connections.get_mut(&connection)
-                    && let Some((_, waits)) = fact.pubcomps.back_mut()
-                {
-                    *waits = Some(change);
-                }
-            }
-            Record::Queued { message, receivers, .. } => {
-                for receiver in receivers {
-                    if let (Some(packet_id), Some(key)) = (receiver.packet_id, self.durable.get(&receiver.session)) {
-                        self.sent_with.insert((key.clone(), packet_id), change);
-                    }
-                }
-                match self.current {
-                    Current::Publish { number, .. } => self.message_waits_for(number, self.moment, change),
-                    Current::Passed { number, routed } if number_in(message).is_none_or(|of| of == number) => {
-                        self.message_waits_for(number, routed, change);
-                    }
-                    _ => {}
-                }
-            }
-            Record::Taken { .. } => {
-                if let Current::Publish { number, .. } = self.current {
-                    self.message_waits_for(number, self.moment, change);
-                }
-            }
-            Record::Sent { session, packet_id } => {
-                if let Some(key) = self.durable.get(session) {
-                    self.sent_with.insert((key.clone(), *packet_id), change);
-                }
-            }
-            Record::Received { session, packet_id } => {
-                if let Some(key) = self.durable.get(session) {
-                    self.received_with.insert((key.clone(), *packet_id), change);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// All who were owed a message have it, so it need not be on disk. That nothing else is left out shows when a session
-    /// is compared with what a start would make of it.
-    fn nobody_waits_for(&mut self, change: (u16, CommitId)) {
-        self.messages.iter_mut().for_each(|known| known.waits.retain(|(_, waits)| *waits != change));
-    }
-
-    fn message_waits_for(&mut self, number: u64, routed: u64, change: (u16, CommitId)) {
-        self.message(number).waits.push((routed, change));
     }
 
     /// The shard has done all it does about the input.

@@ -2,7 +2,11 @@
 //!
 //! A run has three parts. In the first anything may happen. In the second nobody begins anything new, everybody comes
 //! back, and all that is under way is finished: then nothing may be owed. In the third everybody leaves for good, and
-//! nothing may be left.
+//! nothing may be left. At any moment the broker may end and start again, which is the matter of `restart`; the last two
+//! parts are in `ending`.
+
+mod restart;
+mod ending;
 
 use crate::client::{Client, Manners, Phase};
 use crate::disk::Disk;
@@ -12,14 +16,10 @@ use crate::random::Random;
 use crate::rules::Rules;
 use securemq::broker::{
     Address, ChunkId, ClockReading, CommitOutcome, Connecting, ConnectionId, Effect, Effects, Input, Limits, Policy,
-    Principal, Reason, Record, SessionKey, Shard, ShardId, Timestamp, UserName, partition_of_session,
-    shard_of_partition,
+    QueueParts, Reason, SessionKey, Shard, ShardId, Timestamp, partition_of_session, shard_of_partition,
 };
-use securemq::protocol::{
-    ClientId, Connect, ConnectProperties, Credentials, Packet, PacketId, ProtocolVersion, QoS, Subscribe,
-    SubscribeRequest, Text, decode,
-};
-use std::collections::{BTreeMap, VecDeque};
+use securemq::protocol::{Connect, Packet, decode};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ const TRACED: usize = 100_000;
 pub struct Report {
     /// What the shards handled.
     pub inputs: u64,
+    /// How often the broker was started.
+    pub starts: u64,
     /// Of everything that happened.
     pub hash: u64,
     /// The promise that was broken.
@@ -46,11 +48,20 @@ pub struct World {
     random: Random,
     plan: Plan,
     limits: Limits,
+    /// The true time, whoever is running.
     now: Timestamp,
+    /// When the broker was started, and what its clock showed then.
+    started: Timestamp,
+    head_start: Timestamp,
+    /// How many shards it runs with, and how often it was started.
+    shard_count: u16,
+    starts: u64,
     shards: Vec<Shard>,
     clients: Vec<Client>,
     network: Network,
     disk: Disk,
+    /// Nothing fits on the disk any more.
+    is_full: bool,
     /// Parts of queues that shards asked the disk for.
     loads: VecDeque<(u16, ChunkId)>,
     oracle: Oracle,
@@ -63,7 +74,6 @@ pub struct World {
 
 /// What may happen in a run, and how often: runs that differ find more than runs that are all alike.
 struct Plan {
-    shards: u16,
     steps: usize,
     manners: Manners,
     /// How often bytes, frames and commits move, for what clients do in the meantime.
@@ -73,9 +83,11 @@ struct Plan {
     breaks: usize,
     rudeness: usize,
     policies: usize,
-    crashes: bool,
+    crashes: usize,
     /// Commits that fail, in percent.
     failures: usize,
+    /// How often the disk fills up.
+    fills: usize,
     /// Seconds that the clock jumps at most.
     longest_jump: usize,
 }
@@ -96,26 +108,55 @@ enum Step {
     Written,
     MakePolicy,
     ApplyPolicy,
+    Fill,
     Crash,
 }
 
-impl World {
-    pub fn new(seed: u64, traces: bool) -> Self {
-        let mut random = Random::new(seed);
-        let plan = Plan {
-            shards: random.between(1, 4) as u16,
+impl Plan {
+    fn random(random: &mut Random) -> Self {
+        Self {
             steps: random.between(200, 3000),
-            manners: Manners::random(&mut random),
+            manners: Manners::random(random),
             bytes: random.pick(&[100, 300, 600]),
             mail: random.pick(&[30, 200, 500]),
             commits: random.pick(&[10, 80]),
             breaks: random.pick(&[0, 1, 6, 20]),
             rudeness: random.pick(&[0, 0, 3]),
             policies: random.pick(&[0, 0, 2, 8]),
-            crashes: random.chance(30),
-            failures: random.pick(&[0, 0, 20]),
+            crashes: random.pick(&[0, 0, 1, 2, 5]),
+            failures: random.pick(&[0, 0, 0, 20]),
+            fills: random.pick(&[0, 0, 0, 1]),
             longest_jump: random.pick(&[1, 1, 10, 60]),
-        };
+        }
+    }
+}
+
+/// Bounds that are near, so that runs of some thousand steps reach them. They stay for all starts of a run.
+fn limits(random: &mut Random) -> Limits {
+    let usual = Limits::default();
+    let short = QueueParts {
+        head_messages: random.between(1, 4),
+        head_bytes: 1000,
+        chunk_messages: random.between(1, 5),
+        chunk_bytes: 1000,
+    };
+    Limits {
+        receive_maximum: 5,
+        max_inflight: 3,
+        topic_alias_maximum: 2,
+        max_session_expiry: MAX_EXPIRY,
+        high_water: 150,
+        max_journal_bytes: random.pick(&[300, 1500, 6000]),
+        queue_parts: random.pick(&[usual.queue_parts, short, short]),
+        ..usual
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, traces: bool) -> Self {
+        let mut random = Random::new(seed);
+        let plan = Plan::random(&mut random);
+        let limits = limits(&mut random);
         let mut taken: Vec<SessionKey> = Vec::new();
         let mut clients = Vec::new();
         for _ in 0..random.between(2, 10) {
@@ -124,15 +165,20 @@ impl World {
                 clients.push(client);
             }
         }
-        let mut world = Self {
+        Self {
             now: Timestamp::from_millis(1_000),
-            limits: Limits::default(),
+            started: Timestamp::default(),
+            head_start: Timestamp::default(),
+            shard_count: random.between(1, 4) as u16,
+            starts: 0,
+            limits,
             shards: Vec::new(),
             clients,
             network: Network::default(),
+            is_full: false,
             loads: VecDeque::new(),
-            disk: Disk::new(usize::from(plan.shards)),
-            oracle: Oracle::new(plan.shards),
+            disk: Disk::new(),
+            oracle: Oracle::new(),
             policy: Rules::open(0).policy(),
             steps: 0,
             inputs: 0,
@@ -140,34 +186,17 @@ impl World {
             trace: traces.then(VecDeque::new),
             random,
             plan,
-        };
-        world.start_shards();
-        world
-    }
-
-    fn start_shards(&mut self) {
-        let limits = Limits {
-            receive_maximum: 5,
-            max_inflight: 3,
-            topic_alias_maximum: 2,
-            max_session_expiry: MAX_EXPIRY,
-            high_water: 150,
-            max_journal_bytes: 1500,
-            ..Limits::default()
-        };
-        self.limits = limits.clone();
-        let policy = self.policy.clone();
-        let shard = |id| Shard::new(ShardId(id), self.plan.shards, limits.clone(), Arc::clone(&policy));
-        self.shards = (0..self.plan.shards).map(shard).collect();
+        }
     }
 
     /// Runs to the end, or to the first promise that is broken.
     pub fn run(mut self) -> Report {
+        self.start();
         self.live();
         self.finish();
         self.leave();
         let trace = self.trace.take().unwrap_or_default().into();
-        Report { inputs: self.inputs, hash: self.hash, broken: self.oracle.broken, trace }
+        Report { inputs: self.inputs, starts: self.starts, hash: self.hash, broken: self.oracle.broken, trace }
     }
 
     fn is_broken(&self) -> bool {
@@ -195,12 +224,10 @@ impl World {
                 (80, Step::Written),
                 (plan.policies, Step::MakePolicy),
                 (50, Step::ApplyPolicy),
-                (usize::from(plan.crashes), Step::Crash),
+                (if self.is_full { 10 } else { plan.fills }, Step::Fill),
+                (plan.crashes, Step::Crash),
             ]);
             self.step(step);
-        }
-        if self.plan.crashes && self.random.chance(50) {
-            self.crash();
         }
     }
 
@@ -220,6 +247,7 @@ impl World {
             Step::Written => self.a_shard_hears_that_all_is_written(),
             Step::MakePolicy => self.a_policy_is_made(),
             Step::ApplyPolicy => self.a_shard_gets_a_policy(),
+            Step::Fill => self.the_disk_fills_or_empties(),
             Step::Crash => self.crash(),
         }
     }
@@ -284,7 +312,7 @@ impl World {
     }
 
     fn bytes_reach_the_server(&mut self) {
-        let ready = self.network.which(super::network::Wire::can_move_to_server);
+        let ready = self.network.which(Wire::can_move_to_server);
         let Some(connection) = self.any(&ready) else { return };
         let len = self.network.wire(connection).len_to_server();
         let count = if self.random.chance(70) { len } else { self.random.between(1, len) };
@@ -344,7 +372,7 @@ impl World {
         let wire = self.network.wire(connection);
         let Stage::Authenticating(connecting) = std::mem::replace(&mut wire.stage, Stage::Gone) else { return };
         let key = SessionKey { principal: connecting.principal.clone(), client_id: connecting.client_id.clone() };
-        let shard = shard_of_partition(partition_of_session(&key), self.plan.shards).0;
+        let shard = shard_of_partition(partition_of_session(&key), self.shard_count).0;
         wire.stage = Stage::Open(shard);
         self.begin();
         self.oracle.connects(&key, connection, &connecting.connect);
@@ -353,7 +381,7 @@ impl World {
     }
 
     fn bytes_reach_a_client(&mut self) {
-        let ready = self.network.which(super::network::Wire::can_move_to_client);
+        let ready = self.network.which(Wire::can_move_to_client);
         let Some(connection) = self.any(&ready) else { return };
         let len = self.network.wire(connection).len_to_client();
         let count = if self.random.chance(70) { len } else { self.random.between(1, len) };
@@ -413,7 +441,7 @@ impl World {
             self.input(shard, Input::FrameEnds);
             return self.disk.send_frame(shard);
         }
-        let fails = self.random.chance(self.plan.failures);
+        let fails = self.is_full || self.random.chance(self.plan.failures);
         self.commit(shard, if fails { CommitOutcome::Failed } else { CommitOutcome::Stored });
     }
 
@@ -427,14 +455,28 @@ impl World {
         }
     }
 
+    /// All that a shard does about the time is done when it asks for no [`Input::Tick`] any more.
     fn a_shard_looks_at_its_timers(&mut self) {
-        let now = self.now;
-        let is_due = |(_, shard): &(u16, &Shard)| shard.next_deadline().is_some_and(|deadline| deadline <= now);
-        let due: Vec<u16> = (0..).zip(&self.shards).filter(is_due).map(|(id, _)| id).collect();
+        let (due, idle): (Vec<u16>, Vec<u16>) = (0..self.shard_count).partition(|&shard| self.is_due(shard));
         if !due.is_empty() {
             let shard = self.random.pick(&due);
             self.input(shard, Input::Tick);
         }
+        for shard in idle {
+            let sessions = self.shards[usize::from(shard)].session_count();
+            self.oracle.nothing_is_due(self.now, shard, sessions);
+        }
+    }
+
+    fn is_due(&self, shard: u16) -> bool {
+        let now = self.shard_now();
+        self.shards[usize::from(shard)].next_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    fn the_disk_fills_or_empties(&mut self) {
+        self.is_full = !self.is_full;
+        let is_full = self.is_full;
+        self.note(|| format!("the disk is full: {is_full}"));
     }
 
     fn time_passes(&mut self) {
@@ -454,12 +496,12 @@ impl World {
     /// One end of a connection finds out that the other is gone.
     fn an_end_is_noticed(&mut self) {
         if self.random.chance(50) {
-            let ends = self.network.which(super::network::Wire::ends_for_server);
+            let ends = self.network.which(Wire::ends_for_server);
             if let Some(connection) = self.any(&ends) {
                 self.server_notices(connection);
             }
         } else {
-            let ends = self.network.which(super::network::Wire::ends_for_client);
+            let ends = self.network.which(Wire::ends_for_client);
             if let Some(connection) = self.any(&ends) {
                 self.client_notices(connection);
             }
@@ -532,54 +574,14 @@ impl World {
         self.handle(shard, Input::PolicyChanged(policy));
     }
 
-    /// Both clocks; the one on the wall is as good as the other.
+    /// What the clock of the broker shows, which begins anew with every start.
+    fn shard_now(&self) -> Timestamp {
+        self.head_start.after(self.now.since(self.started))
+    }
+
+    /// Both clocks; the one on the wall is the true time.
     fn clock(&self) -> ClockReading {
-        ClockReading { now: self.now, wall_ms: self.now.as_millis() + 1_000_000 }
-    }
-
-    /// The power goes and comes back.
-    fn crash(&mut self) {
-        self.note(|| String::from("everything crashes"));
-        self.network.crash();
-        self.loads.clear();
-        // A policy that was made is stored, so all start with the newest.
-        self.policy = self.oracle.newest_rules().policy();
-        self.oracle.crash();
-        self.start_shards();
-        for (message, version) in self.disk.crash(self.plan.shards) {
-            for shard in 0..self.plan.shards {
-                self.input(shard, Input::Restored { message: Arc::clone(&message), version });
-            }
-        }
-        self.clean_up();
-    }
-
-    /// What another start would make of the disk, with any number of shards: the sessions of a shard that waits for nothing.
-    fn compare_sessions(&mut self, shard: u16) {
-        let shards = self.random.between(1, 4) as u16;
-        let (pasts, _) = self.disk.past(shards, self.clock());
-        let mut recovered = BTreeMap::new();
-        for (id, past) in (0..).zip(pasts) {
-            let mut fresh = Shard::new(ShardId(id), shards, self.limits.clone(), Arc::clone(&self.policy));
-            let mut effects = Effects::default();
-            past.into_iter().for_each(|input| fresh.handle(self.now, input, &mut effects));
-            recovered.extend(fresh.durable_sessions());
-        }
-        let count = self.plan.shards;
-        recovered.retain(|session, _| shard_of_partition(session.partition(), count).0 == shard);
-        let mut live: BTreeMap<_, _> = self.shards[usize::from(shard)].durable_sessions().into_iter().collect();
-        // A start asks the rights of the day.
-        let sessions = live.values_mut().chain(recovered.values_mut());
-        for record in sessions.flatten() {
-            if let Record::Subscribed { options, .. } = record {
-                options.check_delivery = false;
-            }
-        }
-        if live != recovered {
-            let differs = live.keys().chain(recovered.keys()).find(|key| live.get(key) != recovered.get(key)).copied();
-            let differs = differs.map(|key| (live.get(&key), recovered.get(&key)));
-            self.oracle.violation(&format!("shard {shard} has and would come back with: {differs:?}"));
-        }
+        ClockReading { now: self.shard_now(), wall_ms: self.now.as_millis() }
     }
 
     fn begin(&mut self) {
@@ -596,7 +598,8 @@ impl World {
         self.note(|| format!("shard {shard} gets {input:?}"));
         self.inputs += 1;
         let mut effects = Effects::default();
-        self.shards[usize::from(shard)].handle(self.now, input, &mut effects);
+        let now = self.shard_now();
+        self.shards[usize::from(shard)].handle(now, input, &mut effects);
         while let Some(effect) = effects.pop() {
             self.effect(shard, effect);
         }
@@ -624,194 +627,6 @@ impl World {
             Effect::Forward { peer, frame } => self.network.post(shard, peer.0, frame),
             Effect::Load(chunk) => self.loads.push_back((shard, chunk)),
             Effect::Record(_) => {}
-        }
-    }
-
-    /// The second part: nothing new begins, and everything under way is finished.
-    fn finish(&mut self) {
-        let generation = self.oracle.newest_rules().generation + 1;
-        self.make_policy(|_| Rules::open(generation));
-        for _ in 0..200_000 {
-            if self.is_broken() {
-                return;
-            }
-            if !self.finish_something() {
-                if self.disk.has_lost() {
-                    // A shard tries again what the disk did not take.
-                    self.now = self.now.after_secs(1);
-                    continue;
-                }
-                self.oracle.check_all();
-                if let Some(at) = (0..self.clients.len()).find(|&at| !self.clients[at].has_nothing_outstanding()) {
-                    self.oracle.violation(&format!("client {at} waits for an acknowledgement for ever"));
-                }
-                return self.compare_retained();
-            }
-        }
-        self.oracle.violation("the world never comes to rest");
-    }
-
-    /// Does one of the things that are left to do; whether there was one.
-    fn finish_something(&mut self) -> bool {
-        self.steps += 1;
-        if let Some(at) = (0..self.clients.len()).find(|&at| self.clients[at].connection.is_none()) {
-            let connection = self.network.open(at, self.clients[at].version);
-            let hello = self.clients[at].hello_again(connection, &mut self.random, &mut self.oracle);
-            self.say_hello(at, connection, &hello);
-            return true;
-        }
-        if let Some(at) = (0..self.clients.len()).find(|&at| !self.clients[at].has_nothing_to_send()) {
-            self.client_sends(at);
-            return true;
-        }
-        let ready = self.ready();
-        if !ready.is_empty() {
-            let step = self.random.pick(&ready);
-            self.step(step);
-        }
-        !ready.is_empty()
-    }
-
-    /// What is under way, so that it can be finished.
-    fn ready(&self) -> Vec<Step> {
-        let now = self.now;
-        let is_any = |is_so: fn(&Wire) -> bool| self.network.wires.values().any(is_so);
-        let is_due = |shard: &Shard| shard.next_deadline().is_some_and(|deadline| deadline <= now);
-        let lacks_a_policy = |shard| self.oracle.next_rules_for(shard).is_some();
-        let steps = [
-            (Step::ToServer, is_any(Wire::can_move_to_server)),
-            (Step::ToClient, is_any(Wire::can_move_to_client)),
-            (Step::Authenticate, is_any(|wire| matches!(wire.stage, Stage::Authenticating(_)))),
-            (Step::Notice, is_any(|wire| wire.ends_for_server() || wire.ends_for_client())),
-            (Step::Written, is_any(|wire| wire.owes_written && wire.len_to_client() == 0 && wire.shard().is_some())),
-            (Step::Mail, !self.network.mailboxes().is_empty()),
-            (Step::Commit, !self.disk.waiting().is_empty() || !self.loads.is_empty()),
-            (Step::Tick, self.shards.iter().any(is_due)),
-            (Step::ApplyPolicy, (0..self.plan.shards).any(lacks_a_policy)),
-        ];
-        steps.into_iter().filter(|(_, is_ready)| *is_ready).map(|(step, _)| step).collect()
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.ready().is_empty() && self.clients.iter().all(Client::has_nothing_to_send)
-    }
-
-    /// A fresh subscriber on every shard is sent all retained messages, and the disk has the same.
-    fn compare_retained(&mut self) {
-        let shards: Vec<_> = (0..self.plan.shards).map(|shard| self.retained_on(shard)).collect();
-        let now = self.now;
-        let on_disk = self.disk.messages().filter(|(message, _)| !message.is_expired(now)).map(|(message, _)| {
-            (message.topic.as_str().to_owned(), String::from_utf8_lossy(&message.payload).into_owned())
-        });
-        let on_disk = on_disk.collect();
-        self.oracle.check_retained(&shards, &on_disk);
-    }
-
-    /// What somebody who may see everything is sent by a shard. It is not told to the oracle, whose matter is clients.
-    fn retained_on(&mut self, shard: u16) -> BTreeMap<String, String> {
-        let text = |text: &str| Text::try_from(text).unwrap();
-        let connection = ConnectionId(u64::MAX - u64::from(shard));
-        let client_id = ClientId::new(text("probe")).unwrap();
-        let connect = Connect {
-            version: ProtocolVersion::V5,
-            clean_start: true,
-            keep_alive: 0,
-            client_id: client_id.text().clone(),
-            will: None,
-            credentials: Credentials::default(),
-            properties: ConnectProperties::default(),
-        };
-        let connecting = Connecting {
-            connection,
-            connect,
-            client_id,
-            is_assigned: false,
-            principal: Principal::User(UserName::new("root").unwrap()),
-            address: Address::Local,
-            is_encrypted: true,
-            durability: None,
-        };
-        let requests = vec![SubscribeRequest::new(text("#"), QoS::AtMostOnce)];
-        let packet_id = PacketId::FIRST;
-        let subscribe = Subscribe { packet_id, subscription_id: None, user_properties: Vec::new(), requests };
-        let mut kept = BTreeMap::new();
-        let mut inputs = VecDeque::from([
-            (shard, Input::Connect(Box::new(connecting))),
-            (shard, Input::Packet { connection, packet: Packet::Subscribe(subscribe) }),
-        ]);
-        let mut has_said_all = false;
-        while let Some((to, input)) = inputs.pop_front() {
-            let mut effects = Effects::default();
-            self.shards[usize::from(to)].handle(self.now, input, &mut effects);
-            while let Some(effect) = effects.pop() {
-                match effect {
-                    Effect::Forward { peer, frame } => {
-                        inputs.push_back((peer.0, Input::Forwarded { peer: ShardId(to), frame }));
-                    }
-                    Effect::Deliver { delivery, .. } => {
-                        let message = &delivery.message;
-                        let payload = String::from_utf8_lossy(&message.payload).into_owned();
-                        kept.insert(message.topic.as_str().to_owned(), payload);
-                        inputs.push_back((shard, Input::Written { connection }));
-                    }
-                    _ => {}
-                }
-            }
-            if inputs.is_empty() && !has_said_all {
-                has_said_all = true;
-                inputs.push_back((shard, Input::Lost { connection, reason: Reason::ConnectionLost }));
-            }
-        }
-        kept
-    }
-
-    /// The third part: everybody ends its session, time passes, and nothing is left.
-    fn leave(&mut self) {
-        if self.is_broken() {
-            return;
-        }
-        // Whoever is refused now would come back for the session that it means to end.
-        self.plan.failures = 0;
-        for at in 0..self.clients.len() {
-            self.close_for_client(at);
-            let connection = self.network.open(at, self.clients[at].version);
-            let hello = self.clients[at].hello_for_the_last_time(connection);
-            self.say_hello(at, connection, &hello);
-            for _ in 0..100_000 {
-                if self.is_broken() || (self.is_quiet() && self.clients[at].phase == Phase::Connected) {
-                    break;
-                }
-                self.finish_something();
-            }
-        }
-        for at in 0..self.clients.len() {
-            self.clients[at].leave();
-            self.client_sends(at);
-        }
-        for _ in 0..100_000 {
-            if self.is_broken() || self.is_quiet() {
-                break;
-            }
-            let ready = self.ready();
-            let step = self.random.pick(&ready);
-            self.step(step);
-        }
-        self.check_nothing_is_left();
-    }
-
-    fn check_nothing_is_left(&mut self) {
-        let left = (0..).zip(&self.shards).find_map(|(id, shard): (u16, _)| {
-            let counts = [
-                ("sessions", shard.session_count(), 0),
-                ("connections", shard.connection_count(), 0),
-                ("promises", shard.promise_count(), 0),
-                ("nodes of filters", shard.filter_node_count(), 1),
-            ];
-            let left = counts.into_iter().find(|(_, count, expected)| count != expected);
-            left.map(|(what, count, _)| format!("shard {id} is left with {count} {what}"))
-        });
-        if let Some(what) = left {
-            self.oracle.violation(&what);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::broker::durability::Durability;
 use crate::broker::effect::CommitId;
+use crate::broker::limits::QueueParts;
 use crate::broker::message::Message;
 use crate::broker::routing::Match;
 use crate::broker::subscription::SubscriptionOptions;
@@ -120,8 +121,8 @@ pub struct Outbound {
     /// How many of the others were queued, and taken out again, since the session is in memory.
     queued: u64,
     taken: u64,
-    /// Whether the queue may leave the memory.
-    is_durable: bool,
+    /// How the queue is cut to leave the memory; `None` if it may not.
+    parts: Option<QueueParts>,
     /// What is of QoS 0 and waits for the socket alone: the receive maximum must not delay it. [v5:MQTT-3.3.4-10]
     of_qos0: Part,
     next_id: Option<PacketId>,
@@ -194,18 +195,9 @@ impl Part {
 }
 
 impl Outbound {
-    /// Messages that the head of a queue has at most when it grows; the rest can leave the memory.
-    const HEAD_MESSAGES: usize = 256;
-    const HEAD_BYTES: usize = 64 << 10;
-
-    /// What makes a chunk: large enough for one read to be worth it, small enough to be in memory for each client
-    /// that drains its queue.
-    const CHUNK_MESSAGES: usize = 1024;
-    const CHUNK_BYTES: usize = 256 << 10;
-
     /// Lets the queue leave the memory from now on.
-    pub fn make_durable(&mut self) {
-        self.is_durable = true;
+    pub fn make_durable(&mut self, parts: QueueParts) {
+        self.parts = Some(parts);
     }
 
     /// Messages in flight.
@@ -267,14 +259,16 @@ impl Outbound {
         if queued.qos == QoS::AtMostOnce {
             return self.of_qos0.push(queued);
         }
-        if self.is_durable && !queued.is_recorded() {
+        if self.parts.is_some() && !queued.is_recorded() {
             self.queued_before.push_back(self.queued);
             return self.of_memory.push(queued);
         }
         self.queued = self.queued.wrapping_add(1);
-        let is_short = self.head.messages.len() < Self::HEAD_MESSAGES && self.head.bytes < Self::HEAD_BYTES;
+        let is_long = self.parts.is_some_and(|parts| {
+            self.head.messages.len() >= parts.head_messages || self.head.bytes >= parts.head_bytes
+        });
         let has_more = !self.chunks.is_empty() || !self.end.messages.is_empty();
-        if self.is_durable && (has_more || !is_short) {
+        if has_more || is_long {
             self.end.push(queued);
         } else {
             self.head.push(queued);
@@ -304,8 +298,8 @@ impl Outbound {
 
     /// Whether the end is long enough to leave the memory.
     pub fn can_spill(&self) -> bool {
-        let is_long = self.end.messages.len() >= Self::CHUNK_MESSAGES || self.end.bytes >= Self::CHUNK_BYTES;
-        self.is_durable && is_long
+        self.parts
+            .is_some_and(|parts| self.end.messages.len() >= parts.chunk_messages || self.end.bytes >= parts.chunk_bytes)
     }
 
     /// Takes the end out as the next chunk, with its number.

@@ -171,7 +171,7 @@ impl Shard {
         let rights = self.policy.rights(&key.principal, &key.client_id);
         let mut outbound = Outbound::default();
         if durable.is_some() {
-            outbound.make_durable();
+            outbound.make_durable(self.limits.queue_parts);
         }
         let at = self.sessions.insert_with(|at| Session {
             key: Arc::clone(&key),
@@ -394,7 +394,8 @@ impl Shard {
     pub(super) fn session_expiry_due(&mut self, now: Timestamp, at: SessionRef, effects: &mut Effects) {
         let Some(index) = self.find(at) else { return };
         let Some(session) = self.sessions.get(index) else { return };
-        let end = session.gone_since.zip(session.expiry).map(|(gone, expiry)| gone.after(expiry));
+        // One that was to end with its connection has a broker that went down with both.
+        let end = session.gone_since.map(|gone| gone.after(session.expiry.unwrap_or_default()));
         if end.is_some_and(|end| end <= now) {
             self.end_session(now, index, Reason::SessionExpired, effects);
         }

@@ -99,7 +99,7 @@ impl Shard {
     fn repeated(&mut self, index: u32, publish: &Publish) -> Option<(PacketId, Option<Ticket>)> {
         let packet_id = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)?;
         let inbound = &mut self.sessions.get_mut(index)?.inbound;
-        if inbound.uncertain.remove(&packet_id) {
+        if inbound.uncertain.contains(&packet_id) {
             return None;
         }
         match inbound.unreleased.entry(packet_id) {
@@ -128,12 +128,15 @@ impl Shard {
         route: Option<Box<Route>>,
         effects: &mut Effects,
     ) {
-        let Some(session) = self.sessions.get(index) else { return };
-        let (at, origin) = (session.at, Origin::Client(Arc::clone(&session.key)));
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let (at, listener, origin) = (session.at, session.listener, Origin::Client(Arc::clone(&session.key)));
         let (qos, packet_id, retain) = (publish.qos, publish.packet_id, publish.retain);
+        if let Some(packet_id) = packet_id.filter(|_| qos == QoS::ExactlyOnce) {
+            session.inbound.uncertain.remove(&packet_id);
+        }
         let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
         let route = route.unwrap_or_else(|| self.find_route(topic, &origin));
-        let (durability, _) = self.limits.durabilities.of(topic, qos, session.listener);
+        let (durability, _) = self.limits.durabilities.of(topic, qos, listener);
         let message = Message {
             topic: route.topic.clone(),
             payload: publish.payload,
@@ -284,10 +287,15 @@ impl Shard {
         let Some(packet_id) = packet_id else { return };
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(live) = session.live.as_ref() else { return };
+        let was_taken = qos == QoS::ExactlyOnce && session.inbound.uncertain.remove(&packet_id);
+        let mut ticket = None;
         let ack = if live.version.has_properties() {
             session.inbound.unreleased.remove(&packet_id);
             let reason_string = live.wants_reasons.then(|| Text::try_from(reason.words()).ok()).flatten();
             let properties = PubAckProperties { reason_string, user_properties: Vec::new() }.into();
+            if was_taken {
+                ticket = self.forget_taken(index, vec![packet_id], effects);
+            }
             PubAck { packet_id, reason: reason.code(), properties }
         } else {
             if qos == QoS::ExactlyOnce {
@@ -296,7 +304,7 @@ impl Shard {
             PubAck::new(packet_id, ReasonCode::Success)
         };
         let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
-        self.hold(now, index, HeldAck { packet, ticket: None, retained: Vec::new() }, effects);
+        self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
     }
 
     /// PUBREL: the client will not send the message again. [v5:MQTT-4.3.3-11]
@@ -403,16 +411,22 @@ impl Shard {
     }
 
     /// A message of QoS 2 is not taken over after all. If only another shard could not store it, the journal of this one
-    /// says that it was, and a new message with its identifier would be taken for a repetition. What its publisher has to
-    /// wait for until it is told, and may use the identifier again: that everybody has forgotten this one.
+    /// says that it was.
     fn give_back(&mut self, index: u32, ticket: Ticket, effects: &mut Effects) -> Option<Ticket> {
-        let session = self.sessions.get(index)?;
-        let (at, given_back) = (session.at, session.inbound.waiting_for(ticket));
-        if given_back.is_empty() {
+        let given_back = self.sessions.get(index)?.inbound.waiting_for(ticket);
+        self.forget_taken(index, given_back, effects)
+    }
+
+    /// Messages of QoS 2 were taken over, here or by some receivers, and are refused now: a new message with the same
+    /// identifier must not be taken for a repetition. What their publisher has to wait for until it is told, and may use
+    /// the identifier again: that everybody has forgotten them.
+    fn forget_taken(&mut self, index: u32, taken: Vec<PacketId>, effects: &mut Effects) -> Option<Ticket> {
+        if taken.is_empty() {
             return None;
         }
+        let at = self.sessions.get(index)?.at;
         let (next, before) = (self.promises.open(Due::Session(at)), self.promises.last_commit());
-        for packet_id in given_back {
+        for packet_id in taken {
             self.journal(index, |session| Record::Released { session, packet_id }, effects);
             let Some(once) = self.once_of(index, Some(packet_id)) else { continue };
             self.forget_once(once, effects);

@@ -18,26 +18,33 @@ pub struct Connection {
     pubrecs: VecDeque<Answer>,
     pub pubcomps: VecDeque<(PacketId, Option<(u16, CommitId)>)>,
     pub unsubacks: VecDeque<(PacketId, Option<(u16, CommitId)>)>,
+    /// When each UNSUBSCRIBE came that waits for its UNSUBACK.
+    pub unsubscribed: VecDeque<u64>,
     pub subacks: VecDeque<PendingSubscribe>,
     /// Identifiers of messages sent on it and not completely acknowledged.
     pub unacknowledged: BTreeSet<PacketId>,
     /// Of the messages sent again, the one that was first sent last.
     pub last_resent: u64,
-    /// Its will, unless it was sent or is void.
-    will: Option<Will>,
+    /// When it was let in, and when its session began.
+    pub began: u64,
+    pub session: u64,
+    /// Its will, unless it was sent or is void; and as it was in its CONNECT.
+    pub will: Option<Will>,
+    pub first_will: Option<Will>,
     pub said_goodbye: bool,
     /// Whether its CONNACK was sent, and what that has to wait for and say.
-    is_welcome: bool,
+    pub is_welcome: bool,
     welcome_waits: Option<(u16, CommitId)>,
     is_present: bool,
     /// When it ended.
     pub ended: Option<Timestamp>,
 }
 
-struct Will {
-    number: u64,
+#[derive(Clone)]
+pub struct Will {
+    pub number: u64,
     topic: String,
-    delay: u32,
+    pub delay: u32,
 }
 
 /// An acknowledgement that is due, and what must have happened before.
@@ -105,12 +112,18 @@ impl Oracle {
             }
             Packet::UnsubAck(ack) => {
                 let due = fact.unsubacks.pop_front();
+                let (key, ended) = (fact.key.clone(), fact.unsubscribed.pop_front());
                 self.stored_answer_leaves(packet.name(), due, ack.packet_id);
+                self.end_is_confirmed(&key, ended);
             }
             Packet::PubRel(ack) if !ack.reason.is_error() => {
                 let key = (fact.key.clone(), ack.packet_id);
                 if self.received_with.get(&key).is_some_and(|change| !self.is_safe(*change)) {
                     self.violation(&format!("PUBREL #{} does not wait for the disk", ack.packet_id));
+                }
+                let session = self.sessions.get_mut(&key.0);
+                if let Some(flight) = session.and_then(|session| session.in_flight.get_mut(&ack.packet_id)) {
+                    flight.is_released = true;
                 }
             }
             Packet::SubAck(suback) => self.suback_leaves(connection, suback),
@@ -180,6 +193,7 @@ impl Oracle {
         } else if outcome.is_some_and(|outcome| outcome != Some(CommitOutcome::Stored)) {
             self.violation(&format!("the CONNACK of {key:?} does not wait for the disk"));
         }
+        self.session_is_confirmed(&key, waits.is_some());
     }
 
     /// All that the CONNECT at hand changed is to be stored before its CONNACK.
@@ -203,6 +217,7 @@ impl Oracle {
             return self.violation(&format!("{key:?} is let in, which it may not be"));
         }
         let is_present = self.session_goes_on(&key, &hello);
+        let session = self.sessions.get(&key).map_or(0, |session| session.began);
         let number_of = |payload: &[u8]| std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
         let will = hello.will.as_ref().and_then(|will| {
             let number = number_of(&will.payload)?;
@@ -220,9 +235,13 @@ impl Oracle {
             pubrecs: VecDeque::new(),
             pubcomps: VecDeque::new(),
             unsubacks: VecDeque::new(),
+            unsubscribed: VecDeque::new(),
             subacks: VecDeque::new(),
             unacknowledged: BTreeSet::new(),
             last_resent: 0,
+            began: self.moment,
+            session,
+            first_will: will.clone(),
             will,
             said_goodbye: false,
             is_welcome: false,
@@ -288,6 +307,8 @@ impl Oracle {
                 "message {} is acknowledged with {:?}, its commits being {outcomes:?}, all shards knowing it: {is_known}",
                 answer.number, ack.reason
             ));
+        } else if !is_refused {
+            self.message(answer.number).is_answered = true;
         }
     }
 
@@ -342,6 +363,9 @@ impl Oracle {
             if let Some(subscription) = session.subscriptions.get_mut(filter).filter(|found| found.made == *made) {
                 subscription.acknowledged = Some(moment);
             }
+        }
+        for (_, made) in pending.granted {
+            self.end_is_confirmed(&key, Some(made));
         }
     }
 
@@ -400,6 +424,7 @@ impl Oracle {
         }
         if let Some(session) = self.sessions.get_mut(&key) {
             session.gone_since = Some(now);
+            session.gone_at.push(now);
         }
         if expiry == 0 {
             self.session_ends(&key);
@@ -451,8 +476,9 @@ impl Oracle {
         let moment = self.moment;
         let Some(number) = number else { return };
         let Some(known) = self.messages.get(number as usize) else { return };
-        let Some(connection) = known.new.will_of.filter(|_| known.routed.is_empty()) else { return };
-        let is_due = self.connections.get(&connection).is_some_and(|fact| fact.ended.is_some() && !fact.said_goodbye);
+        let is_news = known.routed.is_empty() || known.comes_again;
+        let Some(connection) = known.new.will_of.filter(|_| is_news) else { return };
+        let is_due = self.connections.get(&connection).is_some_and(|fact| self.may_be_due(fact));
         let (key, topic) = (known.new.key.clone(), known.new.topic.clone());
         let is_allowed = self.rules_of(shard).may(Permission::Publish, &key, &topic);
         if !is_due || known.is_cancelled || !is_allowed {
@@ -463,6 +489,7 @@ impl Oracle {
         }
         self.will_is_over(number);
         let known = self.message(number);
+        known.comes_again = false;
         known.routed.push(moment);
         if known.new.qos > QoS::AtMostOnce {
             self.deliveries_are_owed(number);
@@ -486,9 +513,37 @@ impl Oracle {
         }
     }
 
-    /// Everything is lost at once, connections included.
-    pub(super) fn forget_connections(&mut self) {
-        self.connections.clear();
+    /// Whether a will may be sent by now: its delay is over, or its session.
+    fn may_be_due(&self, fact: &Connection) -> bool {
+        let Some(ended) = fact.ended.filter(|_| !fact.said_goodbye) else { return false };
+        let (Current::Other, Some(will), Some(session)) = (&self.current, &fact.will, self.sessions.get(&fact.key))
+        else {
+            return true;
+        };
+        session.began != fact.session || ended.after_secs(will.delay.min(session.expiry)) <= self.now
+    }
+
+    /// A shard has done everything that was due by now: no will may be left that is, and no session.
+    pub fn nothing_is_due(&mut self, now: Timestamp, shard: u16, session_count: usize) {
+        self.now = now;
+        let keys: Vec<_> = self.sessions.keys().filter(|key| self.shard_of(key) == shard).cloned().collect();
+        let late = self.connections.values().find(|fact| {
+            let Some((ended, will)) = fact.ended.zip(fact.will.as_ref()) else { return false };
+            let session = self.sessions.get(&fact.key).filter(|session| session.began == fact.session);
+            let delay = session.map_or(0, |session| session.expiry.min(will.delay));
+            self.shard_of(&fact.key) == shard && ended.after_secs(delay) <= now
+        });
+        if let Some(fact) = late {
+            let (key, topic) = (&fact.key, fact.will.as_ref().map(|will| &will.topic));
+            let what = format!("the will of {key:?} for {topic:?} is due and not sent");
+            return self.violation(&what);
+        }
+        let over: Vec<_> = keys.iter().filter(|key| self.is_over(key)).collect();
+        over.into_iter().for_each(|key| self.session_ends(key));
+        let expected = keys.iter().filter(|key| self.sessions.get(key).is_some_and(|session| session.exists)).count();
+        if expected != session_count {
+            self.violation(&format!("shard {shard} has {session_count} sessions, and not {expected}"));
+        }
     }
 }
 

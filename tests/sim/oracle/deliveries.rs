@@ -2,7 +2,7 @@
 
 use super::{Current, Known, Oracle};
 use crate::rules::matches;
-use securemq::broker::{ConnectionId, Delivery, Permission, SessionKey, Timestamp};
+use securemq::broker::{CommitId, ConnectionId, Delivery, DurableId, Permission, SessionKey, Timestamp};
 use securemq::protocol::{Connect, PacketId, Publish, QoS, RetainHandling};
 use std::collections::BTreeMap;
 
@@ -10,7 +10,19 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct Session {
     /// Whether it is there at all.
-    exists: bool,
+    pub exists: bool,
+    /// Its number, if it outlives the broker's process.
+    pub durable: Option<DurableId>,
+    /// Whether its client was told of it.
+    pub is_known: bool,
+    /// What it may come back with, because the disk may know no later: its expiry, and since when it is alone.
+    pub expiries: Vec<u32>,
+    pub gone_at: Vec<Timestamp>,
+    /// The change that says since when it is alone; and whether the disk surely knows that.
+    pub gone_change: Option<(u16, CommitId)>,
+    pub is_surely_gone: bool,
+    /// How often the broker ended since it began.
+    pub crashes: usize,
     /// When it began, which tells it from earlier ones.
     pub began: u64,
     /// Whether the last CONNECT went on with it.
@@ -20,13 +32,14 @@ pub struct Session {
     pub gone_since: Option<Timestamp>,
     pub subscriptions: BTreeMap<String, Subscription>,
     /// Those that ended or were replaced.
-    past: Vec<Subscription>,
+    pub past: Vec<Subscription>,
     pub in_flight: BTreeMap<PacketId, Flight>,
-    flights: u64,
-    /// How often each message was sent for the first time.
+    pub flights: u64,
+    /// How often each message was sent for the first time, at any level and at QoS 2.
     copies: BTreeMap<u64, usize>,
+    pub copies_of_qos2: BTreeMap<u64, usize>,
     /// When the last message of each publisher, topic and level was published.
-    order: BTreeMap<(SessionKey, String, QoS), u64>,
+    pub order: BTreeMap<(SessionKey, String, QoS), u64>,
     /// When each message was received last.
     received: BTreeMap<u64, u64>,
     /// The last message above QoS 0, of those published to be retained, that was sent for each topic.
@@ -38,36 +51,48 @@ pub struct Session {
 #[derive(Clone)]
 pub struct Subscription {
     /// The filter without a share name.
-    filter: String,
+    pub filter: String,
     /// As asked for, where it is shared.
-    group: Option<String>,
-    qos: QoS,
-    no_local: bool,
-    retain_as_published: bool,
+    pub group: Option<String>,
+    pub qos: QoS,
+    pub no_local: bool,
+    pub retain_as_published: bool,
     pub made: u64,
     /// It brings the retained messages above QoS 0, one's own included.
-    wants_retained: bool,
+    pub wants_retained: bool,
     /// When its SUBACK was sent.
     pub acknowledged: Option<u64>,
-    ended: Option<u64>,
+    pub ended: Option<u64>,
+    /// Its client was told that it ended.
+    pub is_gone: bool,
+}
+
+impl Subscription {
+    /// What was asked for.
+    pub fn name(&self) -> &str {
+        self.group.as_deref().unwrap_or(&self.filter)
+    }
 }
 
 /// A message in flight.
 pub struct Flight {
-    number: Option<u64>,
+    pub number: Option<u64>,
     /// Counts what was sent first.
-    serial: u64,
-    topic: String,
+    pub serial: u64,
+    pub topic: String,
+    pub qos: QoS,
+    /// PUBREL was sent for it.
+    pub is_released: bool,
 }
 
 /// A message that must reach somebody.
 pub struct Owed {
-    number: u64,
-    to: Creditor,
+    pub number: u64,
+    pub to: Creditor,
     filter: String,
 }
 
-enum Creditor {
+pub enum Creditor {
     Session(SessionKey),
     /// One of them, and nobody has to say which.
     Group(Vec<SessionKey>),
@@ -92,8 +117,12 @@ impl Session {
 
     /// Groups have no order, so nothing is said of who shares the topic.
     pub fn last_sent(&self, topic: &str) -> Option<u64> {
-        let shares = |found: &Subscription| found.group.is_some() && matches(&found.filter, topic);
-        self.states.get(topic).copied().filter(|_| !self.all_subscriptions().any(shares))
+        self.states.get(topic).copied().filter(|_| !self.shares(topic))
+    }
+
+    /// Whether it shares something that it may be sent a message of this topic for.
+    pub fn shares(&self, topic: &str) -> bool {
+        self.all_subscriptions().any(|found| found.group.is_some() && matches(&found.filter, topic))
     }
 
     fn was_in_group(&self, group: &str) -> bool {
@@ -104,25 +133,34 @@ impl Session {
 impl Oracle {
     /// Whether a CONNECT must find its session, which from here on is what the client has.
     pub(super) fn session_goes_on(&mut self, key: &SessionKey, hello: &Connect) -> bool {
-        let (now, moment) = (self.now, self.moment);
-        let session = self.sessions.entry(key.clone()).or_default();
-        let is_over = session.gone_since.is_some_and(|gone| gone.after_secs(session.expiry) <= now);
-        let goes_on = session.exists && !is_over && !hello.clean_start;
+        let moment = self.moment;
+        let exists = self.sessions.get(key).is_some_and(|session| session.exists);
+        let goes_on = exists && !self.is_over(key) && !hello.clean_start;
         if goes_on {
             self.wills_are_cancelled(key);
         } else {
             self.session_ends(key);
         }
         let expiry = hello.properties.session_expiry_interval.unwrap_or(0).min(super::super::world::MAX_EXPIRY);
+        let began = self.began;
         let session = self.sessions.entry(key.clone()).or_default();
         if !goes_on {
             session.began = moment;
+            session.durable = began;
         }
         session.exists = true;
+        session.expiries.push(expiry);
+        session.is_surely_gone = false;
         session.is_resumed = goes_on;
         session.expiry = expiry;
         session.gone_since = None;
         goes_on
+    }
+
+    /// Whether a session has been alone for so long that it is over.
+    pub(super) fn is_over(&self, key: &SessionKey) -> bool {
+        let ends = |session: &Session| Some(session.gone_since?.after_secs(session.expiry));
+        self.sessions.get(key).and_then(ends).is_some_and(|end| end <= self.now)
     }
 
     /// A session is gone, and what it was owed.
@@ -137,6 +175,9 @@ impl Oracle {
             // It may have been chosen, and took the message along.
             Creditor::Group(_) => !session.was_in_group(&owed.filter),
         });
+        if let Some(durable) = session.durable {
+            self.ended.insert(durable, (key.clone(), session));
+        }
     }
 
     /// The input at hand made a subscription.
@@ -164,6 +205,7 @@ impl Oracle {
                 && qos > QoS::AtMostOnce,
             acknowledged: None,
             ended: None,
+            is_gone: false,
         };
         let key = fact.key.clone();
         let (under, moment) = (self.applied[usize::from(shard)], self.moment);
@@ -206,7 +248,12 @@ impl Oracle {
 
     /// A message was routed, so whoever had its SUBACK before must be sent it.
     pub(super) fn deliveries_are_owed(&mut self, number: u64) {
-        let new = &self.messages[number as usize].new;
+        let known = &self.messages[number as usize];
+        let (new, is_received) = (&known.new, known.is_received);
+        if new.is_empty && known.routed.len() > 1 {
+            // Nobody can say who has it already.
+            return;
+        }
         let mut owed = Vec::new();
         let mut groups: BTreeMap<&str, Vec<SessionKey>> = BTreeMap::new();
         for (key, session) in self.sessions.iter().filter(|(_, session)| session.exists) {
@@ -220,15 +267,18 @@ impl Oracle {
                 }
                 let is_own = subscription.no_local && *key == new.key;
                 let knows = subscription.acknowledged.is_some_and(|moment| moment < self.moment);
-                let wants = subscription.qos > QoS::AtMostOnce && !is_own;
-                if knows && wants && self.is_surely_allowed(key, &new.topic) {
+                // A repetition is not sent to those who have it.
+                let has_it = session.received.contains_key(&number);
+                let wants = subscription.qos > QoS::AtMostOnce && !is_own && !has_it;
+                // Nor to one whose time is over, which may end at any moment.
+                if knows && wants && !self.is_over(key) && self.is_surely_allowed(key, &new.topic) {
                     owed.push(Owed { number, to: Creditor::Session(key.clone()), filter: name.clone() });
                 }
             }
         }
         for (name, members) in groups {
             let are_allowed = members.iter().all(|key| self.is_surely_allowed(key, &new.topic));
-            if are_allowed && !self.members_of(name).is_empty() {
+            if are_allowed && !is_received && !self.members_of(name).is_empty() {
                 owed.push(Owed { number, to: Creditor::Group(members), filter: name.to_owned() });
             }
         }
@@ -272,6 +322,7 @@ impl Oracle {
             self.owed.retain(|owed| !may_be(owed));
             return;
         };
+        self.message(number).is_received = true;
         if let Some(session) = self.sessions.get_mut(key) {
             session.received.insert(number, self.moment);
         }
@@ -398,7 +449,8 @@ impl Oracle {
             None => {
                 session.flights += 1;
                 let (serial, topic) = (session.flights, delivery.message.topic.as_str().to_owned());
-                session.in_flight.insert(packet_id, Flight { number, serial, topic });
+                let flight = Flight { number, serial, topic, qos: delivery.qos, is_released: false };
+                session.in_flight.insert(packet_id, flight);
             }
         }
     }
@@ -412,12 +464,21 @@ impl Oracle {
             || session.subscriptions.values().chain(&session.past).filter(|found| matches(&found.filter, topic));
         let groups = matching().filter(|subscription| subscription.group.is_some()).count();
         let requests = matching().filter(|_| known.new.retain).count();
-        let allowed = known.routed.len() * (1 + groups) + requests;
+        // Whoever was sent one of QoS 1 when the broker ended may be sent it once more, though it was not routed again;
+        // one of QoS 2 may be routed again, but is sent once.
+        let allowed = match delivery.qos {
+            QoS::ExactlyOnce => known.published_in.len().max(1) * (1 + groups) + requests,
+            QoS::AtLeastOnce => known.routed.len() * (1 + groups) + requests + session.crashes,
+            QoS::AtMostOnce => known.routed.len() * (1 + groups) + requests,
+        };
         if known.new.retain && delivery.qos > QoS::AtMostOnce {
             session.states.insert(topic.clone(), number);
         }
-        let copies = session.copies.entry(number).or_default();
-        *copies += 1;
+        let all = session.copies.entry(number).or_default();
+        *all += 1;
+        let of_qos2 = session.copies_of_qos2.entry(number).or_default();
+        *of_qos2 += usize::from(delivery.qos == QoS::ExactlyOnce);
+        let copies = if delivery.qos == QoS::ExactlyOnce { of_qos2 } else { all };
         if *copies > allowed && !known.commit_failed {
             let copies = *copies;
             return self.violation(&format!("message {number} is sent {copies} times to {key:?}"));
@@ -458,12 +519,6 @@ impl Oracle {
                 return self.violation(&what);
             }
         }
-    }
-
-    /// Everything is lost at once, sessions included.
-    pub(super) fn forget_sessions(&mut self) {
-        self.sessions.clear();
-        self.owed.clear();
     }
 }
 

@@ -16,8 +16,8 @@ pub struct Kept {
     version: RetainedVersion,
     commit: (u16, CommitId),
     outcome: Option<CommitOutcome>,
-    /// The change that took it out because it had expired.
-    taken_out: Option<(u16, CommitId)>,
+    /// The change that writes it again because it was lost, or takes it out because it has expired.
+    changed: Option<(u16, CommitId)>,
     /// The disk knows of it: it has it, or has taken it out.
     is_on_disk: bool,
     /// Shards that do not know it yet.
@@ -26,8 +26,6 @@ pub struct Kept {
     settled: Option<u64>,
     /// It was not stored when everything crashed.
     is_lost: bool,
-    /// The change that stores it again after the first was lost.
-    again: Option<(u16, CommitId)>,
     is_empty: bool,
     expires_at: Option<Timestamp>,
 }
@@ -50,12 +48,11 @@ impl Oracle {
             version,
             commit,
             outcome: None,
-            taken_out: None,
+            changed: None,
             is_on_disk: false,
             missing,
             settled: (missing == 0).then_some(self.moment),
             is_lost: false,
-            again: None,
             is_empty: known.new.is_empty,
             expires_at: known.expires_at,
         };
@@ -65,20 +62,27 @@ impl Oracle {
         self.kept.push(kept);
     }
 
-    /// A shard tells the store once more what it could not store. Whether it is that.
-    pub(super) fn is_kept_again(&mut self, version: RetainedVersion, commit: (u16, CommitId)) -> bool {
-        let has_failed = |kept: &&mut Kept| kept.outcome == Some(CommitOutcome::Failed) && !kept.is_lost;
-        let kept = self.kept.iter_mut().filter(has_failed).find(|kept| kept.version == version);
-        kept.map(|kept| kept.again = Some(commit)).is_some()
+    /// Whether a message is written again, since the frame before was lost.
+    pub(super) fn is_kept_again(&mut self, number: u64, version: RetainedVersion, commit: (u16, CommitId)) -> bool {
+        let is_it = |kept: &&mut Kept| kept.version == version && kept.number == number && !kept.is_lost;
+        let again = self.kept.iter_mut().rev().find(is_it);
+        again.map(|kept| kept.changed = Some(commit)).is_some()
     }
 
     /// A shard tells the store that a message has expired.
     pub(super) fn kept_expires(&mut self, version: RetainedVersion, commit: (u16, CommitId)) {
         let now = self.now;
         // After a crash a version may be given again.
-        let kept = self.kept.iter_mut().rev().find(|kept| kept.version == version && !kept.is_lost);
-        match kept.filter(|kept| kept.leaves_nothing(now)) {
-            Some(kept) => kept.taken_out = Some(commit),
+        let at = self.kept.iter().rposition(|kept| kept.version == version && !kept.is_lost);
+        let nothing_is_left = at.is_some_and(|at| {
+            let kept = &self.kept[at];
+            // One whose frame was lost need not be written again if nothing is retained by now.
+            let ends_it =
+                |later: &Kept| later.topic == kept.topic && later.version > kept.version && later.leaves_nothing(now);
+            kept.leaves_nothing(now) || self.kept.iter().any(ends_it)
+        });
+        match at.filter(|_| nothing_is_left) {
+            Some(at) => self.kept[at].changed = Some(commit),
             None => self.violation("a retained message is taken out of the store for no reason"),
         }
     }
@@ -110,10 +114,9 @@ impl Oracle {
             })
             .collect();
         for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
-            let taken_out = kept.taken_out.take_if(|(of, commit)| *of == shard && *commit <= up_to);
-            let again = kept.again.take_if(|(of, commit)| *of == shard && *commit <= up_to);
+            let changed = kept.changed.take_if(|(of, commit)| *of == shard && *commit <= up_to);
             // Even if it never was on disk, what it had replaced is not there any more.
-            kept.is_on_disk |= (taken_out.is_some() || again.is_some()) && outcome == CommitOutcome::Stored;
+            kept.is_on_disk |= changed.is_some() && outcome == CommitOutcome::Stored;
         }
         if outcome == CommitOutcome::Failed {
             news.into_iter().for_each(|number| self.message(number).commit_failed = true);
@@ -128,25 +131,14 @@ impl Oracle {
     }
 
     /// Everything but the disk is gone.
-    pub fn crash(&mut self) {
-        self.moment += 1;
+    pub(super) fn kept_survives_on_disk(&mut self) {
         for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
             kept.missing = 0;
             kept.settled.get_or_insert(self.moment);
             kept.is_lost = !kept.is_on_disk;
+            kept.outcome = Some(CommitOutcome::Stored);
+            kept.changed = None;
         }
-        self.messages.iter_mut().for_each(|known| known.is_taken = false);
-        self.mail.clear();
-        self.joins.clear();
-        self.frames.iter_mut().for_each(Vec::clear);
-        self.sent_with.clear();
-        self.routings.clear();
-        self.received_with.clear();
-        self.messages.iter_mut().for_each(|known| known.waits.clear());
-        let newest = self.rules.len() - 1;
-        self.applied.iter_mut().for_each(|applied| *applied = newest);
-        self.forget_connections();
-        self.forget_sessions();
     }
 
     /// Compares what the shards and the disk have, by topic, with what they must have.
@@ -163,7 +155,7 @@ impl Oracle {
         let mut found = None;
         for (topic, all) in &topics {
             let there = shards[0].get(*topic);
-            let has_failed = all.iter().any(|kept| kept.outcome == Some(CommitOutcome::Failed));
+            let has_failed = all.iter().any(|kept| kept.outcome == Some(CommitOutcome::Failed) && !kept.is_on_disk);
             if there != disk.get(*topic) && !has_failed {
                 found = Some(format!("{topic} is {there:?} in memory and {:?} on disk", disk.get(*topic)));
             }
@@ -198,6 +190,10 @@ impl Oracle {
             let new = &known.new;
             // One of QoS 2 that is taken again after that is retained again, but not sent again to those who had it.
             if known.commit_failed {
+                continue;
+            }
+            // What was on its way to a subscriber when the broker ended is on its way again, if its publisher sends it.
+            if last.moment < self.crashed_at {
                 continue;
             }
             if last.expires_at.is_some()

@@ -2,7 +2,9 @@
 
 use super::stage::{Stage, client, id, puback, pubcomp, publish, pubrec, pubrel, retain, subscribe};
 use crate::broker::effect::{CommitOutcome, ConnectionId};
+use crate::broker::input::Input;
 use crate::broker::limits::Limits;
+use crate::broker::record::Record;
 use crate::protocol::{Packet, ProtocolVersion, PubAck, Publish, ReasonCode};
 
 /// A publisher, and a durable subscriber to everything under `t` at QoS 2.
@@ -305,4 +307,34 @@ fn a_message_is_sent_with_the_lower_of_the_two_levels() {
             assert_eq!(heard[0].contains(&format!("q{expected}")), expected > 0, "{heard:?}");
         }
     }
+}
+
+/// What was taken before the broker was started is asked about again; refused, it leaves its identifier to another message.
+/// [v5:MQTT-4.3.3-9]
+#[test]
+fn a_message_that_is_refused_after_a_restart_leaves_its_identifier_to_a_new_one() {
+    let mut before = Stage::one();
+    let receiver = before.connect(client("r").user("bob").durable());
+    before.subscribed(receiver, "t", 2);
+    let publisher = before.connect(client("p").durable());
+    before.send(publisher, publish("t", "old", 2, 1));
+    let mut stage = Stage::one();
+    for (_, records) in before.shard(0).durable_sessions() {
+        stage.input(0, Input::Checkpointed(records));
+    }
+    stage.input(0, Input::Recovered { went_down: stage.now, run: 2 });
+    stage.rules(&["Student allow pubsub #", "ann deny pub t"]);
+    let publisher = stage.connect(client("p").durable());
+    stage.send(publisher, dup(publish("t", "old", 2, 1)));
+    assert_eq!(stage.hear(publisher), ["pubrec #1 0x87"]);
+    let taken = |stage: &Stage| {
+        let records = stage.shard(0).durable_sessions().into_iter().flat_map(|(_, records)| records);
+        records.filter(|record| matches!(record, Record::Taken { .. } | Record::Once { .. })).count()
+    };
+    assert_eq!(taken(&stage), 0);
+    stage.rules(&["Student allow pubsub #"]);
+    let receiver = stage.connect_and_hear(client("r").user("bob").durable());
+    assert_eq!(stage.hear(receiver), ["connack present", "publish t=old q2 #1 dup"]);
+    stage.send(publisher, publish("t", "new", 2, 1));
+    assert_eq!(stage.hear(receiver), ["publish t=new q2 #2"]);
 }

@@ -296,6 +296,29 @@ fn an_earlier_session_in_the_journal_does_not_hide_the_later_one_of_its_client()
     assert_eq!(stage.hear(again), ["connack present"]);
 }
 
+/// [v5:MQTT-3.1.2-23]
+#[test]
+fn a_session_that_was_to_end_with_its_connection_is_over_when_the_broker_went_down() {
+    let mut before = Stage::one();
+    let kept = before.connect(client("a").durable());
+    before.lose(kept);
+    before.connect(client("a").durable().expiry(0));
+    let restarted = || {
+        let mut stage = Stage::one();
+        for (_, records) in before.shard(0).durable_sessions() {
+            stage.input(0, Input::Checkpointed(records));
+        }
+        stage.input(0, Input::Recovered { went_down: stage.now, run: 2 });
+        stage
+    };
+    let mut stage = restarted();
+    let again = stage.connect_and_hear(client("a").durable());
+    assert_eq!(stage.hear(again), ["connack"]);
+    let mut stage = restarted();
+    stage.pass(0);
+    stage.assert_empty();
+}
+
 /// A client that comes and goes leaves timers behind that are due in an hour.
 #[test]
 fn timers_of_connections_that_are_gone_do_not_pile_up() {
