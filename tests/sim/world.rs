@@ -19,7 +19,7 @@ use securemq::broker::{
     QueueParts, Reason, SessionKey, Shard, ShardId, Timestamp, partition_of_session, shard_of_partition,
 };
 use securemq::protocol::{Connect, Packet, decode};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub struct World {
     is_full: bool,
     /// Parts of queues that shards asked the disk for.
     loads: VecDeque<(u16, ChunkId)>,
+    /// Those that it could not read, which it can the next time.
+    unread: BTreeSet<ChunkId>,
     oracle: Oracle,
     policy: Arc<Policy>,
     steps: u64,
@@ -88,6 +90,8 @@ struct Plan {
     failures: usize,
     /// How often the disk fills up.
     fills: usize,
+    /// Parts of queues that cannot be read the first time, in percent.
+    unreadable: usize,
     /// Seconds that the clock jumps at most.
     longest_jump: usize,
 }
@@ -126,6 +130,7 @@ impl Plan {
             crashes: random.pick(&[0, 0, 1, 2, 5]),
             failures: random.pick(&[0, 0, 0, 20]),
             fills: random.pick(&[0, 0, 0, 1]),
+            unreadable: random.pick(&[0, 0, 30]),
             longest_jump: random.pick(&[1, 1, 10, 60]),
         }
     }
@@ -177,6 +182,7 @@ impl World {
             network: Network::default(),
             is_full: false,
             loads: VecDeque::new(),
+            unread: BTreeSet::new(),
             disk: Disk::new(),
             oracle: Oracle::new(),
             policy: Rules::open(0).policy(),
@@ -429,7 +435,8 @@ impl World {
 
     fn the_disk_commits(&mut self) {
         if let Some((shard, chunk)) = self.loads.pop_front() {
-            let records = self.disk.chunk(chunk, self.clock());
+            let fails = self.random.chance(self.plan.unreadable) && self.unread.insert(chunk);
+            let records = if fails { None } else { self.disk.chunk(chunk, self.clock()) };
             return self.input(shard, Input::ChunkLoaded { chunk, records });
         }
         let waiting = self.disk.waiting();

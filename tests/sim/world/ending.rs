@@ -23,6 +23,9 @@ impl World {
         self.is_full = false;
         // The broker may also end while everybody waits for the last acknowledgements.
         let end = (self.plan.crashes > 0).then(|| self.random.below(1000));
+        // What could not be read before is tried again within this time.
+        let mut patience = if self.unread.is_empty() { 0 } else { 5 };
+        self.plan.unreadable = 0;
         for step in 0..200_000 {
             if self.is_broken() {
                 return;
@@ -33,6 +36,11 @@ impl World {
             if !self.finish_something() {
                 if self.disk.has_lost() {
                     // A shard tries again what the disk did not take.
+                    self.now = self.now.after_secs(1);
+                    continue;
+                }
+                if patience > 0 {
+                    patience -= 1;
                     self.now = self.now.after_secs(1);
                     continue;
                 }
