@@ -89,6 +89,8 @@ struct Known {
     expires_at: Option<Timestamp>,
     /// The sessions in which its publisher sent it: to another, it is another message.
     published_in: Vec<u64>,
+    /// How often it was refused after it had been taken: from then on it is another message. [v5:MQTT-4.3.3-9]
+    refusals: usize,
     /// QoS 2: a shard has its identifier, so that a repetition is not routed.
     is_taken: bool,
     is_refused: bool,
@@ -117,7 +119,7 @@ struct Known {
 impl Known {
     /// How often it counts as published to those who take it at QoS 2. The store may not know of a will that it was sent.
     fn publications(&self) -> usize {
-        if self.new.will_of.is_some() { self.routed.len() } else { self.published_in.len().max(1) }
+        if self.new.will_of.is_some() { self.routed.len() } else { self.published_in.len().max(1) + self.refusals }
     }
 }
 
@@ -199,6 +201,7 @@ impl Oracle {
             new,
             routed: Vec::new(),
             published_in: Vec::new(),
+            refusals: 0,
             expires_at: None,
             is_taken: false,
             is_refused: false,
@@ -322,6 +325,7 @@ impl Oracle {
         let is_repetition = publish.qos == QoS::ExactlyOnce && known.is_taken;
         if !is_repetition {
             known.is_refused = !is_allowed;
+            known.refusals += usize::from(!is_allowed && !known.routed.is_empty());
             known.is_taken = is_allowed || version != ProtocolVersion::V5;
             if is_allowed {
                 if !known.published_in.contains(&session) {

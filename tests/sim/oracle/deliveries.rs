@@ -170,14 +170,19 @@ impl Oracle {
         self.received_with.retain(|(of, _), _| of != key);
         self.sessions.insert(key.clone(), Session::default());
         self.messages.iter_mut().filter(|known| known.new.key == *key).for_each(|known| known.is_taken = false);
-        self.owed.retain(|owed| match &owed.to {
-            Creditor::Session(creditor) => creditor != key,
-            // It may have been chosen, and took the message along.
-            Creditor::Group(_) => !session.was_in_group(&owed.filter),
-        });
+        self.nothing_is_owed_to(key, &session);
         if let Some(durable) = session.durable {
             self.ended.insert(durable, (key.clone(), session));
         }
+    }
+
+    /// A session took what it was owed along.
+    pub(super) fn nothing_is_owed_to(&mut self, key: &SessionKey, session: &Session) {
+        self.owed.retain(|owed| match &owed.to {
+            Creditor::Session(creditor) => creditor != key,
+            // It may have been chosen.
+            Creditor::Group(_) => !session.was_in_group(&owed.filter),
+        });
     }
 
     /// The input at hand made a subscription.
@@ -254,6 +259,12 @@ impl Oracle {
             // Nobody can say who has it already.
             return;
         }
+        // Who took it the first time and lost the right to it since is not sent it when it is taken again.
+        let was_always_allowed =
+            |key: &SessionKey| self.rules.iter().all(|rules| rules.may(Permission::Subscribe, key, &new.topic));
+        let is_repetition = known.routed.len() > 1;
+        let is_owed =
+            |key: &SessionKey| self.is_surely_allowed(key, &new.topic) && (!is_repetition || was_always_allowed(key));
         let mut owed = Vec::new();
         let mut groups: BTreeMap<&str, Vec<SessionKey>> = BTreeMap::new();
         for (key, session) in self.sessions.iter().filter(|(_, session)| session.exists) {
@@ -271,13 +282,13 @@ impl Oracle {
                 let has_it = session.received.contains_key(&number);
                 let wants = subscription.qos > QoS::AtMostOnce && !is_own && !has_it;
                 // Nor to one whose time is over, which may end at any moment.
-                if knows && wants && !self.is_over(key) && self.is_surely_allowed(key, &new.topic) {
+                if knows && wants && !self.is_over(key) && is_owed(key) {
                     owed.push(Owed { number, to: Creditor::Session(key.clone()), filter: name.clone() });
                 }
             }
         }
         for (name, members) in groups {
-            let are_allowed = members.iter().all(|key| self.is_surely_allowed(key, &new.topic));
+            let are_allowed = members.iter().all(is_owed);
             if are_allowed && !is_received && !self.members_of(name).is_empty() {
                 owed.push(Owed { number, to: Creditor::Group(members), filter: name.to_owned() });
             }

@@ -4,7 +4,7 @@
 //! what may, and is what counts from then on.
 
 use super::answers::{Connection, Will};
-use super::deliveries::{Creditor, Flight, Session, Subscription};
+use super::deliveries::{Flight, Session, Subscription};
 use super::{Oracle, number_in, user_of};
 use securemq::broker::{
     CommitId, CommitOutcome, ConnectionId, DurableId, KeptStage, KeptWill, Message, Receiver, Record, SessionKey,
@@ -189,7 +189,7 @@ impl Oracle {
         if session.is_known && end.is_none_or(|end| end > self.now) {
             return self.violation(&format!("the session of {key:?} is lost"));
         }
-        self.owed.retain(|owed| !matches!(&owed.to, Creditor::Session(creditor) if creditor == key));
+        self.nothing_is_owed_to(key, session);
         self.wills_of(key, session.began).into_iter().for_each(|(connection, _)| self.has_no_will(connection));
     }
 
