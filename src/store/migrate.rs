@@ -13,7 +13,7 @@ pub(super) fn migrations() -> Vec<Migration> {
     vec![
         migration(1, "init", include_str!("migrations/0001_init.sql")),
         migration(2, "journal", include_str!("migrations/0002_journal.sql")),
-        migration(4, "classes", include_str!("migrations/0004_classes.sql")),
+        migration(3, "classes", include_str!("migrations/0003_classes.sql")),
     ]
 }
 

@@ -114,6 +114,13 @@ struct Known {
     is_unsure: bool,
 }
 
+impl Known {
+    /// How often it counts as published to those who take it at QoS 2. The store may not know of a will that it was sent.
+    fn publications(&self) -> usize {
+        if self.new.will_of.is_some() { self.routed.len() } else { self.published_in.len().max(1) }
+    }
+}
+
 /// What the input at hand is about.
 enum Current {
     Other,

@@ -129,7 +129,7 @@ async fn a_newer_schema_is_refused_and_nothing_is_touched() {
     raw.close().await.unwrap();
     let before = fs::read(Database::path_in(world.folder())).unwrap();
     let error = world.open().await.err().unwrap();
-    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 4, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerSchema { found: 9, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("nothing was changed: run the newer securemq"), "{error}");
     assert_eq!(fs::read(Database::path_in(world.folder())).unwrap(), before);
     let files: Vec<_> = fs::read_dir(world.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -166,7 +166,7 @@ async fn a_backup_is_made_before_a_migration() {
     let path = Database::path_in(world.folder());
     upgrade(&path, steps).await.unwrap();
 
-    let backup = world.folder().join("securemq.db.schema-4.backup");
+    let backup = world.folder().join("securemq.db.schema-3.backup");
     assert_eq!(fs::metadata(&backup).unwrap().mode() & 0o777, 0o600);
     assert!(matches!(world.open().await, Err(StoreError::NewerSchema { found: 99, .. })));
     // The backup is a whole database of the earlier schema.

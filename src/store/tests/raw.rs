@@ -107,7 +107,7 @@ async fn raw_files_show_nothing() {
     let sql = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT";
     steps.push(Migration::new(99, "later".into(), MigrationType::Simple, sql.into_sql_str(), false));
     upgrade(&Database::path_in(world.folder()), steps).await.unwrap();
-    assert!(world.folder().join("securemq.db.schema-4.backup").exists());
+    assert!(world.folder().join("securemq.db.schema-3.backup").exists());
     grep(&world, 2);
 }
 

@@ -467,7 +467,7 @@ impl Oracle {
         // Whoever was sent one of QoS 1 when the broker ended may be sent it once more, though it was not routed again;
         // one of QoS 2 may be routed again, but is sent once.
         let allowed = match delivery.qos {
-            QoS::ExactlyOnce => known.published_in.len().max(1) * (1 + groups) + requests,
+            QoS::ExactlyOnce => known.publications() * (1 + groups) + requests,
             QoS::AtLeastOnce => known.routed.len() * (1 + groups) + requests + session.crashes,
             QoS::AtMostOnce => known.routed.len() * (1 + groups) + requests,
         };
@@ -497,8 +497,9 @@ impl Oracle {
     pub(super) fn check_deliveries(&mut self) {
         let is_due = |owed: &&Owed| {
             let known = &self.messages[owed.number as usize];
-            // Taken again after a failed commit, it may have expired the first time.
-            let has_expired = known.expires_at.is_some_and(|end| end <= self.now || known.commit_failed);
+            // Taken again after a failed commit or a crash, it may have expired the first time.
+            let is_taken_again = known.commit_failed || known.routed.len() > 1;
+            let has_expired = known.expires_at.is_some_and(|end| end <= self.now || is_taken_again);
             known.is_acknowledged && !known.is_given_up && !has_expired
         };
         if let Some(owed) = self.owed.iter().find(is_due) {

@@ -303,7 +303,8 @@ impl Oracle {
     /// Whether a message that may be sent once was.
     fn was_sent_once(&self, session: &Session, number: u64) -> bool {
         let known = &self.messages[number as usize];
-        let may_come_again = known.commit_failed || known.new.retain || session.shares(&known.new.topic);
+        let may_come_again =
+            known.commit_failed || known.new.retain || known.new.will_of.is_some() || session.shares(&known.new.topic);
         !may_come_again && session.copies_of_qos2.get(&number).is_some_and(|copies| *copies > 0)
     }
 

@@ -16,8 +16,8 @@ pub struct Kept {
     version: RetainedVersion,
     commit: (u16, CommitId),
     outcome: Option<CommitOutcome>,
-    /// The change that writes it again because it was lost, or takes it out because it has expired.
-    changed: Option<(u16, CommitId)>,
+    /// The changes that write it again because it was lost, or take it out.
+    changes: Vec<((u16, CommitId), Change)>,
     /// The disk knows of it: it has it, or has taken it out.
     is_on_disk: bool,
     /// Shards that do not know it yet.
@@ -28,6 +28,13 @@ pub struct Kept {
     is_lost: bool,
     is_empty: bool,
     expires_at: Option<Timestamp>,
+}
+
+/// What becomes of a message on disk after it was written for the first time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Again,
+    Out,
 }
 
 impl Kept {
@@ -48,7 +55,7 @@ impl Oracle {
             version,
             commit,
             outcome: None,
-            changed: None,
+            changes: Vec::new(),
             is_on_disk: false,
             missing,
             settled: (missing == 0).then_some(self.moment),
@@ -66,7 +73,7 @@ impl Oracle {
     pub(super) fn is_kept_again(&mut self, number: u64, version: RetainedVersion, commit: (u16, CommitId)) -> bool {
         let is_it = |kept: &&mut Kept| kept.version == version && kept.number == number && !kept.is_lost;
         let again = self.kept.iter_mut().rev().find(is_it);
-        again.map(|kept| kept.changed = Some(commit)).is_some()
+        again.map(|kept| kept.changes.push((commit, Change::Again))).is_some()
     }
 
     /// A shard tells the store that a message has expired.
@@ -82,7 +89,7 @@ impl Oracle {
             kept.leaves_nothing(now) || self.kept.iter().any(ends_it)
         });
         match at.filter(|_| nothing_is_left) {
-            Some(at) => self.kept[at].changed = Some(commit),
+            Some(at) => self.kept[at].changes.push((commit, Change::Out)),
             None => self.violation("a retained message is taken out of the store for no reason"),
         }
     }
@@ -114,9 +121,13 @@ impl Oracle {
             })
             .collect();
         for kept in self.kept.iter_mut().filter(|kept| !kept.is_lost) {
-            let changed = kept.changed.take_if(|(of, commit)| *of == shard && *commit <= up_to);
-            // Even if it never was on disk, what it had replaced is not there any more.
-            kept.is_on_disk |= changed.is_some() && outcome == CommitOutcome::Stored;
+            let is_dealt_with = |of: u16, commit: CommitId| of == shard && commit <= up_to;
+            for (_, change) in kept.changes.extract_if(.., |((of, commit), _)| is_dealt_with(*of, *commit)) {
+                // Even if it never was on disk, what it had replaced is not there any more.
+                let is_stored = outcome == CommitOutcome::Stored;
+                kept.is_on_disk |= is_stored;
+                kept.is_empty |= is_stored && change == Change::Out;
+            }
         }
         if outcome == CommitOutcome::Failed {
             news.into_iter().for_each(|number| self.message(number).commit_failed = true);
@@ -137,7 +148,7 @@ impl Oracle {
             kept.settled.get_or_insert(self.moment);
             kept.is_lost = !kept.is_on_disk;
             kept.outcome = Some(CommitOutcome::Stored);
-            kept.changed = None;
+            kept.changes.clear();
         }
     }
 
@@ -189,7 +200,7 @@ impl Oracle {
             let known = &self.messages[last.number as usize];
             let new = &known.new;
             // One of QoS 2 that is taken again after that is retained again, but not sent again to those who had it.
-            if known.commit_failed {
+            if known.commit_failed || known.routed.len() > 1 {
                 continue;
             }
             // What was on its way to a subscriber when the broker ended is on its way again, if its publisher sends it.
