@@ -468,7 +468,7 @@ impl Oracle {
         // one of QoS 2 may be routed again, but is sent once.
         let allowed = match delivery.qos {
             QoS::ExactlyOnce => known.publications() * (1 + groups) + requests,
-            QoS::AtLeastOnce => known.routed.len() * (1 + groups) + requests + session.crashes,
+            QoS::AtLeastOnce => (known.routed.len() + session.crashes) * (1 + groups) + requests,
             QoS::AtMostOnce => known.routed.len() * (1 + groups) + requests,
         };
         if known.new.retain && delivery.qos > QoS::AtMostOnce {
@@ -512,8 +512,14 @@ impl Oracle {
         }
         for (key, session) in &self.sessions {
             let is_connected = session.exists && session.gone_since.is_none();
-            let is_stuck =
-                |flight: &Flight| self.rules.iter().all(|rules| rules.may(Permission::Subscribe, key, &flight.topic));
+            // A retained message is not sent again, either, if its publisher has lost the right to it.
+            let is_stuck = |flight: &Flight| {
+                let publisher = flight.number.map(|number| &self.messages[number as usize].new.key);
+                self.rules.iter().all(|rules| {
+                    rules.may(Permission::Subscribe, key, &flight.topic)
+                        && publisher.is_none_or(|publisher| rules.may(Permission::Publish, publisher, &flight.topic))
+                })
+            };
             let stuck = session.in_flight.iter().find(|(_, flight)| is_connected && is_stuck(flight));
             if let Some((packet_id, _)) = stuck {
                 let what = format!("#{packet_id} of {key:?} stays in flight for ever");
