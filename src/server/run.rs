@@ -246,7 +246,8 @@ fn start_workers(
             let world = Rc::new(World::new(id, shard, limits, clock, post));
             let front = Rc::new(Front::new(Rc::clone(&world), desk));
             let worker = Worker { world, mailbox, front, listeners, stop };
-            worker.recover(past, went_down, run, &together);
+            worker.recover(&past, went_down, run, &together);
+            drop(past);
             worker.run(&runtime);
         };
         workers.push(thread.spawn(body).map_err(ServerError::Worker)?);

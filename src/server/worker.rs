@@ -40,11 +40,11 @@ pub struct Worker {
 impl Worker {
     /// Brings the sessions of earlier runs back, and waits until all workers know what all of them subscribe to: from
     /// the first message on that a client publishes, nobody who subscribed before is left out.
-    pub fn recover(&self, past: Past, went_down: Timestamp, run: u64, together: &Barrier) {
-        for records in past.checkpoints {
+    pub fn recover(&self, past: &Past, went_down: Timestamp, run: u64, together: &Barrier) {
+        for records in past.checkpoints() {
             self.world.input(Input::Checkpointed(records));
         }
-        for record in past.changes {
+        for record in past.changes() {
             self.world.input(Input::Replayed(record));
         }
         self.world.input(Input::Recovered { went_down, run });
