@@ -1,9 +1,9 @@
 //! The simulator: whole brokers with their clients, network, disk and clock, each run from one seed.
 //!
 //! `world` moves everything, `oracle` watches what MQTT promises; the other files are what the world is made of.
-//! `cargo test --test sim` runs for `SECUREMQ_SIM_SECONDS` (5): a quarter of that with seeds from 0 on, the rest with new
-//! ones. A run is determined by its seed alone; every failing one prints the line that replays it, the first also what
-//! happened last.
+//! `cargo test --test sim` runs for `SECUREMQ_SIM_SECONDS` (5): a quarter of that with seeds from 0 on, the rest with those
+//! from `SECUREMQ_SIM_FIRST_SEED` on, which are new ones if nothing is said. A run is determined by its seed alone; every
+//! failing one prints the line that replays it, the first also what happened last.
 
 // Helpers of tests may unwrap, count and print.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
@@ -34,8 +34,9 @@ fn every_promise_is_kept_whatever_happens() {
         return sum.tell("replayed");
     }
     let budget = Duration::from_secs(number_from("SECUREMQ_SIM_SECONDS").unwrap_or(5));
+    let fixed = number_from("SECUREMQ_SIM_FIRST_SEED");
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let first = u64::try_from(clock.as_nanos() / 1000).unwrap_or_default();
+    let first = fixed.unwrap_or_else(|| u64::try_from(clock.as_nanos() / 1000).unwrap_or_default());
     let mut sum = Sum::default();
     let began = Instant::now();
     for seed in 0.. {
@@ -44,7 +45,7 @@ fn every_promise_is_kept_whatever_happens() {
         }
         sum.add(seed);
     }
-    println!("{} seeds from 0 on; new ones from {first} on", sum.seeds);
+    println!("{} seeds from 0 on; more from {first} on", sum.seeds);
     for seed in first.. {
         if began.elapsed() > budget || sum.failing.len() >= ENOUGH {
             break;
