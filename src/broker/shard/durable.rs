@@ -335,14 +335,24 @@ impl Shard {
         self.journal.leaving.retain(|(_, chunk, _)| chunk.session != durable);
         self.by_durable.remove(&durable);
         self.forget_publisher(durable, effects);
-        for peer in self.peers() {
-            effects.push(Effect::Forward { peer, frame: PeerFrame::PublisherGone { publisher: durable } });
-        }
         let record = Record::Ended { session: durable };
         let durability = self.durability_of(session.listener, &record).max(self.limits.durabilities.of_session(None));
         self.append(durability, record, effects);
         let commit = self.tidy(StoreOp::Forget(durable), effects);
         self.journal.ending.push((commit, durable));
+    }
+
+    /// Sessions that cannot come back any more: other shards may forget what they took from them. If they did so before
+    /// the end of the session is on disk, a crash could bring it back, and what it publishes again would be taken twice.
+    fn tell_who_is_gone(&mut self, up_to: CommitId, effects: &mut Effects) {
+        let (gone, rest) =
+            std::mem::take(&mut self.journal.ending).into_iter().partition(|(commit, _)| *commit <= up_to);
+        self.journal.ending = rest;
+        for (_, publisher) in Vec::into_iter(gone) {
+            for peer in self.peers() {
+                effects.push(Effect::Forward { peer, frame: PeerFrame::PublisherGone { publisher } });
+            }
+        }
     }
 
     /// The store has dealt with every change up to this one.
@@ -357,7 +367,7 @@ impl Shard {
             CommitOutcome::Stored | CommitOutcome::Refused => {
                 self.journal.retaining.retain(|(commit, ..)| *commit > up_to);
                 self.journal.leaving.retain(|(commit, _, _)| *commit > up_to);
-                self.journal.ending.retain(|(commit, _)| *commit > up_to);
+                self.tell_who_is_gone(up_to, effects);
                 self.journal.covering.retain(|(commit, ..)| *commit > up_to);
                 self.journal.dropping.retain(|(commit, _)| *commit > up_to);
             }

@@ -308,7 +308,7 @@ impl Oracle {
                 answer.number, ack.reason
             ));
         } else if !is_refused {
-            self.message(answer.number).is_answered = true;
+            self.message(answer.number).answered = Some(routed);
         }
     }
 

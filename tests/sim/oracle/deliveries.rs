@@ -88,6 +88,8 @@ pub struct Flight {
 /// A message that must reach somebody.
 pub struct Owed {
     pub number: u64,
+    /// When the message was routed that owes it.
+    pub since: u64,
     pub to: Creditor,
     filter: String,
 }
@@ -263,6 +265,7 @@ impl Oracle {
         let was_always_allowed =
             |key: &SessionKey| self.rules.iter().all(|rules| rules.may(Permission::Subscribe, key, &new.topic));
         let is_repetition = known.routed.len() > 1;
+        let since = self.moment;
         let is_owed =
             |key: &SessionKey| self.is_surely_allowed(key, &new.topic) && (!is_repetition || was_always_allowed(key));
         let mut owed = Vec::new();
@@ -283,14 +286,14 @@ impl Oracle {
                 let wants = subscription.qos > QoS::AtMostOnce && !is_own && !has_it;
                 // Nor to one whose time is over, which may end at any moment.
                 if knows && wants && !self.is_over(key) && is_owed(key) {
-                    owed.push(Owed { number, to: Creditor::Session(key.clone()), filter: name.clone() });
+                    owed.push(Owed { number, since, to: Creditor::Session(key.clone()), filter: name.clone() });
                 }
             }
         }
         for (name, members) in groups {
             let are_allowed = members.iter().all(is_owed);
             if are_allowed && !is_received && !self.members_of(name).is_empty() {
-                owed.push(Owed { number, to: Creditor::Group(members), filter: name.to_owned() });
+                owed.push(Owed { number, since, to: Creditor::Group(members), filter: name.to_owned() });
             }
         }
         self.owed.extend(owed);
