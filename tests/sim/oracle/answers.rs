@@ -444,8 +444,10 @@ impl Oracle {
             }
         }
         for number in cancelled {
+            // One that was sent before the broker ended is only on its way in queues from now on.
             let known = self.message(number);
             known.is_cancelled = known.routed.is_empty();
+            known.comes_again = false;
         }
     }
 

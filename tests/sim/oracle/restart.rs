@@ -307,7 +307,7 @@ impl Oracle {
         let known = &self.messages[number as usize];
         let may_come_again =
             known.commit_failed || known.new.retain || known.new.will_of.is_some() || session.shares(&known.new.topic);
-        !may_come_again && session.copies_of_qos2.get(&number).is_some_and(|copies| *copies > 0)
+        !may_come_again && session.copies_of_qos2(number) >= known.publications()
     }
 
     /// The wills that the connections of a session came with, from the last that was let in to the last.
