@@ -190,7 +190,7 @@ impl Shard {
             return;
         }
         if queued.qos == QoS::ExactlyOnce && self.has_taken(index) {
-            return;
+            return self.wait_for_takers(effects);
         }
         let Some(session) = self.sessions.get(index) else { return };
         let is_first = session.outbound.queue_is_empty_for(queued.qos);
