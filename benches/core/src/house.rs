@@ -125,7 +125,7 @@ impl House {
             match effect {
                 Effect::Deliver { delivery, .. } => {
                     self.deliveries += 1;
-                    delivery.view().encode(VERSION, &mut self.written);
+                    delivery.encode(VERSION, &mut self.written);
                     if delivery.qos > QoS::AtMostOnce {
                         self.delivered.push(delivery);
                     }

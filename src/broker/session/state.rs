@@ -126,7 +126,7 @@ impl Live {
             return;
         }
         let maximum = usize::try_from(self.max_packet_size).unwrap_or(usize::MAX);
-        if delivery.view().encoded_len(self.version).saturating_add(ALIAS) <= maximum {
+        if delivery.encoded_len(self.version).saturating_add(ALIAS) <= maximum {
             delivery.alias = self.outbound_aliases.assign(&delivery.message.topic);
         }
     }
