@@ -297,8 +297,10 @@ pub enum PeerFrame {
     Released {
         /// Which.
         once: Once,
-        /// To be settled once this shard has forgotten it.
+        /// To be settled once this shard has forgotten it, and the disk knows.
         ticket: Option<Ticket>,
+        /// It may have been said before, and the disk may not know yet.
+        again: bool,
     },
     /// A durable session is over; nothing that it published comes again.
     PublisherGone {

@@ -95,8 +95,8 @@ struct Known {
     is_taken: bool,
     is_refused: bool,
     is_acknowledged: bool,
-    /// A shard has sent PUBACK or PUBREC for it, whether or not that arrived.
-    is_answered: bool,
+    /// A shard has sent PUBACK or PUBREC for it, whether or not that arrived: for what was routed up to then.
+    answered: Option<u64>,
     /// Somebody has received it.
     is_received: bool,
     /// Frames with it between shards.
@@ -205,7 +205,7 @@ impl Oracle {
             expires_at: None,
             is_taken: false,
             is_refused: false,
-            is_answered: false,
+            answered: None,
             is_received: false,
             on_its_way: 0,
             comes_again: false,

@@ -1,6 +1,6 @@
 //! What a client sent and is still owed an answer for.
 
-use crate::broker::effect::{CommitOutcome, Ticket};
+use crate::broker::effect::{CommitId, CommitOutcome, Ticket};
 use crate::broker::message::Message;
 use crate::broker::reason::Reason;
 use crate::broker::subscription::SubscriptionOptions;
@@ -30,14 +30,27 @@ pub enum Settled {
     Unspeakable,
 }
 
+/// A QoS 2 message that was taken over and is not released yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// What its PUBREC waits for; `None` once that may go.
+    pub waits_for: Option<Ticket>,
+    /// The change that wrote it down, or one before it in the same frame; 0 if that was in an earlier run.
+    pub change: CommitId,
+    /// Whether it came on the present connection, whose receive maximum is used up by it. [v5:4.9]
+    counts: bool,
+}
+
 /// The receiving side of a session.
 #[derive(Debug, Default)]
 pub struct Inbound {
-    /// QoS 2 messages taken over and not yet released, each with what its PUBREC waits for; a PUBLISH with one of
-    /// these is a repetition. [v5:MQTT-4.3.3-10]
-    pub unreleased: BTreeMap<PacketId, Option<Ticket>>,
-    /// Those that were taken over before the broker was started: whether every receiver has them is not known, so a
-    /// repetition is routed again.
+    /// QoS 2 messages taken over and not yet released; a PUBLISH with one of these is a repetition.
+    /// [v5:MQTT-4.3.3-10]
+    unreleased: BTreeMap<PacketId, Taken>,
+    /// How many of them count.
+    counted: usize,
+    /// Those that were taken over before the broker was started, or that could not be stored and whose publisher cannot
+    /// be told so: whether every receiver has them is not known, so a repetition is routed again.
     pub uncertain: BTreeSet<PacketId>,
     /// Acknowledgements in the order they are owed, which is the order they are sent in. [v5:MQTT-4.6.0-2] to -4
     held: VecDeque<HeldAck>,
@@ -45,6 +58,53 @@ pub struct Inbound {
 }
 
 impl Inbound {
+    /// The QoS 2 message with this identifier, if one is taken over and not released.
+    pub fn taken(&self, packet_id: PacketId) -> Option<Taken> {
+        self.unreleased.get(&packet_id).copied()
+    }
+
+    /// The identifiers of all of them.
+    pub fn all_taken(&self) -> impl Iterator<Item = PacketId> {
+        self.unreleased.keys().copied()
+    }
+
+    /// A QoS 2 message comes: it is taken over, with a change that is about to be written down, or it is a repetition.
+    pub fn take(&mut self, packet_id: PacketId, change: CommitId) {
+        let taken = Taken { waits_for: None, change, counts: false };
+        let taken = self.unreleased.entry(packet_id).or_insert(taken);
+        self.counted = self.counted.saturating_add(usize::from(!taken.counts));
+        taken.counts = true;
+    }
+
+    /// One that was taken over before the broker was started.
+    pub fn restore_taken(&mut self, packet_id: PacketId) {
+        self.unreleased.insert(packet_id, Taken { waits_for: None, change: CommitId(0), counts: false });
+        self.uncertain.insert(packet_id);
+    }
+
+    /// Its PUBREC waits for this.
+    pub fn hold_taken(&mut self, packet_id: PacketId, ticket: Option<Ticket>) {
+        if let Some(taken) = self.unreleased.get_mut(&packet_id) {
+            taken.waits_for = ticket;
+        }
+    }
+
+    /// The identifier is free again.
+    pub fn release(&mut self, packet_id: PacketId) -> Option<Taken> {
+        self.uncertain.remove(&packet_id);
+        let taken = self.unreleased.remove(&packet_id)?;
+        self.counted = self.counted.saturating_sub(usize::from(taken.counts));
+        Some(taken)
+    }
+
+    /// Nobody can be told that these were not stored, so they will come again: perhaps some receivers have them.
+    pub fn doubt(&mut self, ticket: Ticket) {
+        for packet_id in self.waiting_for(ticket) {
+            self.hold_taken(packet_id, None);
+            self.uncertain.insert(packet_id);
+        }
+    }
+
     /// Owes an acknowledgement.
     pub fn hold(&mut self, ack: HeldAck) {
         if matches!(ack.packet, Packet::PubAck(_)) {
@@ -75,13 +135,15 @@ impl Inbound {
     pub fn settle(&mut self, ticket: Ticket, outcome: CommitOutcome, next: Option<Ticket>) -> Settled {
         match outcome {
             CommitOutcome::Stored => {
-                let waiting = self.unreleased.values_mut().find(|waits_for| **waits_for == Some(ticket));
-                if let Some(waits_for) = waiting {
-                    *waits_for = None;
+                let waiting = self.unreleased.values_mut().find(|taken| taken.waits_for == Some(ticket));
+                if let Some(taken) = waiting {
+                    taken.waits_for = None;
                 }
             }
             CommitOutcome::Refused | CommitOutcome::Failed => {
-                self.unreleased.retain(|_, waits_for| *waits_for != Some(ticket));
+                for packet_id in self.waiting_for(ticket) {
+                    self.release(packet_id);
+                }
             }
         }
         let mut settled = Settled::NotOwed;
@@ -105,19 +167,23 @@ impl Inbound {
 
     /// The messages of QoS 2 that wait for this, and are not taken over if it fails.
     pub fn waiting_for(&self, ticket: Ticket) -> Vec<PacketId> {
-        let waiting = self.unreleased.iter().filter(|(_, waits_for)| **waits_for == Some(ticket));
+        let waiting = self.unreleased.iter().filter(|(_, taken)| taken.waits_for == Some(ticket));
         waiting.map(|(packet_id, _)| *packet_id).collect()
     }
 
-    /// Forgets what was owed to a connection that is gone; the client will ask again.
+    /// Forgets what was owed to a connection that is gone; the client will ask again, and its receive maximum begins
+    /// anew. [v5:4.9]
     pub fn forget_held(&mut self) {
         self.held.clear();
         self.held_publishes = 0;
+        self.unreleased.values_mut().for_each(|taken| taken.counts = false);
+        self.counted = 0;
     }
 
-    /// QoS 1 and 2 messages taken and not completely acknowledged: what the receive maximum bounds. [v5:MQTT-3.3.4-7]
+    /// QoS 1 and 2 messages of this connection taken and not completely acknowledged: what the receive maximum bounds.
+    /// [v5:MQTT-3.3.4-7]
     pub fn unacknowledged(&self) -> usize {
-        self.held_publishes.saturating_add(self.unreleased.len())
+        self.held_publishes.saturating_add(self.counted)
     }
 
     /// Acknowledgements that are held and that the receive maximum does not bound.
@@ -174,7 +240,8 @@ mod tests {
     #[test]
     fn a_failure_is_told_by_all_that_waited_for_it_and_frees_the_identifier() {
         let mut inbound = Inbound::default();
-        inbound.unreleased.insert(id(1), Some(Ticket(7)));
+        inbound.take(id(1), CommitId(1));
+        inbound.hold_taken(id(1), Some(Ticket(7)));
         inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
         inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
         assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Failed, None), Settled::Ready);
@@ -187,11 +254,16 @@ mod tests {
     #[test]
     fn what_a_lost_connection_was_owed_is_forgotten_but_not_what_it_released() {
         let mut inbound = Inbound::default();
-        inbound.unreleased.insert(id(1), Some(Ticket(7)));
+        inbound.take(id(1), CommitId(1));
+        inbound.hold_taken(id(1), Some(Ticket(7)));
         inbound.hold(held(Packet::PubRec, 1, Some(Ticket(7))));
         inbound.forget_held();
         assert_eq!(inbound.settle(Ticket(7), CommitOutcome::Stored, None), Settled::NotOwed);
-        assert_eq!(inbound.unreleased.get(&id(1)), Some(&None));
-        assert_eq!(inbound.held_requests(), 0);
+        assert_eq!(inbound.taken(id(1)).map(|taken| taken.waits_for), Some(None));
+        assert_eq!((inbound.held_requests(), inbound.unacknowledged()), (0, 0));
+        inbound.take(id(1), CommitId(2));
+        assert_eq!(inbound.unacknowledged(), 1);
+        assert_eq!(inbound.release(id(1)).map(|taken| taken.change), Some(CommitId(1)));
+        assert_eq!(inbound.unacknowledged(), 0);
     }
 }

@@ -2,7 +2,7 @@
 //! be cut at its head.
 
 use super::core::Shard;
-use super::journal::{Finish, Journal, kept_will, receiver, snapshot};
+use super::journal::{Finish, Journal, Takers, kept_will, receiver, snapshot};
 use super::policy::may_still_be_sent;
 use super::timers::Timer;
 use crate::broker::durability::Durability;
@@ -144,15 +144,19 @@ impl Shard {
             && let Some(session) = self.sessions.get_mut(index)
             && session.once.insert(once)
         {
-            self.journal.takers.entry(once).or_default().push(index);
+            let change = self.promises.coming_commit();
+            let takers = self.journal.takers.entry(once).or_insert_with(|| Takers { change, sessions: Vec::new() });
+            takers.sessions.push(index);
         }
     }
 
     /// A message is released by its publisher, so its receivers forget that they have taken it.
     pub(super) fn forget_once(&mut self, once: Once, effects: &mut Effects) {
-        for index in self.journal.takers.remove(&once).unwrap_or_default() {
+        let takers = self.journal.takers.remove(&once).unwrap_or_default();
+        let is_lost = self.journal.is_lost(takers.change);
+        for index in takers.sessions {
             let session = self.sessions.get_mut(index);
-            if session.is_some_and(|session| session.once.remove(&once)) {
+            if session.is_some_and(|session| session.once.remove(&once)) && !is_lost {
                 self.journal(index, |session| Record::Forgotten { session, once }, effects);
             }
         }
@@ -245,7 +249,10 @@ impl Shard {
         let has_lost = std::mem::take(&mut self.journal.has_lost);
         if has_lost {
             // What waited for the lost frame waits for this one.
-            self.begin_frame(self.limits.durabilities.of_identifiers(), effects);
+            let commit = self.begin_frame(self.limits.durabilities.of_identifiers(), effects);
+            for ticket in std::mem::take(&mut self.journal.insisting) {
+                self.promises.wait_again(ticket, commit);
+            }
             self.repeat_what_was_lost(effects);
         }
         for index in std::mem::take(&mut self.journal.spilling) {
@@ -335,14 +342,24 @@ impl Shard {
         self.journal.leaving.retain(|(_, chunk, _)| chunk.session != durable);
         self.by_durable.remove(&durable);
         self.forget_publisher(durable, effects);
-        for peer in self.peers() {
-            effects.push(Effect::Forward { peer, frame: PeerFrame::PublisherGone { publisher: durable } });
-        }
         let record = Record::Ended { session: durable };
         let durability = self.durability_of(session.listener, &record).max(self.limits.durabilities.of_session(None));
         self.append(durability, record, effects);
         let commit = self.tidy(StoreOp::Forget(durable), effects);
         self.journal.ending.push((commit, durable));
+    }
+
+    /// Sessions that cannot come back any more: other shards may forget what they took from them. If they did so before
+    /// the end of the session is on disk, a crash could bring it back, and what it publishes again would be taken twice.
+    fn tell_who_is_gone(&mut self, up_to: CommitId, effects: &mut Effects) {
+        let (gone, rest) =
+            std::mem::take(&mut self.journal.ending).into_iter().partition(|(commit, _)| *commit <= up_to);
+        self.journal.ending = rest;
+        for (_, publisher) in Vec::into_iter(gone) {
+            for peer in self.peers() {
+                effects.push(Effect::Forward { peer, frame: PeerFrame::PublisherGone { publisher } });
+            }
+        }
     }
 
     /// The store has dealt with every change up to this one.
@@ -357,14 +374,12 @@ impl Shard {
             CommitOutcome::Stored | CommitOutcome::Refused => {
                 self.journal.retaining.retain(|(commit, ..)| *commit > up_to);
                 self.journal.leaving.retain(|(commit, _, _)| *commit > up_to);
-                self.journal.ending.retain(|(commit, _)| *commit > up_to);
+                self.tell_who_is_gone(up_to, effects);
                 self.journal.covering.retain(|(commit, ..)| *commit > up_to);
                 self.journal.dropping.retain(|(commit, _)| *commit > up_to);
             }
             CommitOutcome::Failed => {
                 self.uncover();
-                self.journal.has_lost = true;
-                self.journal.lost_up_to = up_to;
                 self.timers.set(now.after(Journal::RETRY), Timer::Rewrite);
             }
         }
@@ -431,8 +446,15 @@ impl Shard {
     }
 
     /// Has a frame made, even if nothing changed.
-    pub(super) fn begin_frame(&mut self, durability: Durability, effects: &mut Effects) {
-        self.store(durability, StoreOp::Cut { before: self.journal.cut }, effects);
+    pub(super) fn begin_frame(&mut self, durability: Durability, effects: &mut Effects) -> CommitId {
+        self.store(durability, StoreOp::Cut { before: self.journal.cut }, effects)
+    }
+
+    /// Somebody asks again for what was done already: a promise that is opened now waits until the disk knows.
+    pub(super) fn wait_for_earlier_changes(&mut self, effects: &mut Effects) {
+        if self.journal.has_lost || self.journal.stored_up_to < self.promises.last_commit() {
+            self.begin_frame(self.limits.durabilities.of_identifiers(), effects);
+        }
     }
 
     /// After a lost frame nothing on disk is relied on: what left the memory or ended meanwhile is said again.

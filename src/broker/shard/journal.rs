@@ -1,6 +1,6 @@
 //! What a shard keeps in order to keep its journal short, and the forms that sessions take in it.
 
-use crate::broker::effect::{CommitId, ConnectionId, Effect, RetainedVersion, SessionRef};
+use crate::broker::effect::{CommitId, CommitOutcome, ConnectionId, Effect, RetainedVersion, SessionRef, Ticket};
 use crate::broker::frame::{ChunkId, DurableId, Once};
 use crate::broker::message::Message;
 use crate::broker::record::{KeptStage, KeptWill, Receiver, Record};
@@ -22,7 +22,7 @@ pub struct Journal {
     /// Set while a message is routed that must not be taken twice.
     pub(super) once: Option<Once>,
     /// The sessions that have taken such a message.
-    pub(super) takers: BTreeMap<Once, Vec<u32>>,
+    pub(super) takers: BTreeMap<Once, Takers>,
     /// The sessions with changes that their checkpoints do not have, those with the oldest first.
     pub(super) dirty: BTreeSet<(CommitId, u32)>,
     /// The sizes of the frames since the cut, in bytes, by their last change.
@@ -56,8 +56,20 @@ pub struct Journal {
     pub(super) has_lost: bool,
     /// The last change of it.
     pub(super) lost_up_to: CommitId,
+    /// The last change that is on disk.
+    pub(super) stored_up_to: CommitId,
+    /// Promises that cannot fail: they waited for the lost frame and wait for the next.
+    pub(super) insisting: Vec<Ticket>,
     /// The last number that a session was given, without the partition.
     pub(super) last_session: u64,
+}
+
+/// The sessions that have taken a message which must not be taken twice.
+#[derive(Debug, Default)]
+pub(super) struct Takers {
+    /// The first change that says so, or one before it in the same frame.
+    pub(super) change: CommitId,
+    pub(super) sessions: Vec<u32>,
 }
 
 /// A message of QoS 1 that went to all its durable receivers at once: if all of them have acknowledged it before its frame
@@ -123,6 +135,22 @@ impl Journal {
         }
     }
 
+    /// The frame with everything up to this change is on disk, or lost.
+    pub(super) fn frame_ended(&mut self, up_to: CommitId, outcome: CommitOutcome) {
+        match outcome {
+            CommitOutcome::Stored | CommitOutcome::Refused => self.stored_up_to = up_to,
+            CommitOutcome::Failed => {
+                self.has_lost = true;
+                self.lost_up_to = up_to;
+            }
+        }
+    }
+
+    /// Whether the change was in the lost frame, so that it need not be taken back: nothing of it is on disk.
+    pub(super) fn is_lost(&self, change: CommitId) -> bool {
+        self.has_lost && self.stored_up_to < change && change <= self.lost_up_to
+    }
+
     /// The frame with everything up to this change is closed: what is in it is stored.
     pub(super) fn close_up_to(&mut self, commit: CommitId) {
         while self.open.pop_front_if(|message| message.commit <= commit).is_some() {}
@@ -159,9 +187,7 @@ pub(super) fn snapshot(session: &Session) -> Option<(DurableId, Vec<Record>)> {
         filter: subscription.filter.clone(),
         options: subscription.options,
     }));
-    records.extend(
-        session.inbound.unreleased.keys().map(|packet_id| Record::Taken { session: durable, packet_id: *packet_id }),
-    );
+    records.extend(session.inbound.all_taken().map(|packet_id| Record::Taken { session: durable, packet_id }));
     records.extend(session.once.iter().map(|once| Record::Once { session: durable, once: *once }));
     let in_flight = session.outbound.inflight().filter(|sent| sent.queued.is_recorded());
     records.extend(in_flight.map(|sent| Record::InFlight {

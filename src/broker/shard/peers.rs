@@ -81,9 +81,13 @@ impl Shard {
                     self.promise_kept(now, kept, effects);
                 }
             }
-            PeerFrame::Released { once, ticket } => {
+            PeerFrame::Released { once, ticket, again } => {
                 let (promise, before) = self.promise_to_peer(peer, ticket);
+                promise.inspect(|promise| self.promises.insist(*promise));
                 self.forget_once(once, effects);
+                if again {
+                    self.wait_for_earlier_changes(effects);
+                }
                 self.end_promise_to_peer(peer, ticket, promise, before, effects);
             }
             PeerFrame::PublisherGone { publisher } => self.forget_publisher(publisher, effects),
@@ -146,9 +150,12 @@ impl Shard {
 
     /// The store has dealt with every change up to this one.
     pub(super) fn committed(&mut self, now: Timestamp, up_to: CommitId, outcome: CommitOutcome, effects: &mut Effects) {
+        self.journal.frame_ended(up_to, outcome);
         // A CONNACK is among the promises, and goes before everything else.
         while let Some(ticket) = self.promises.next_committed(up_to) {
-            if let Some(kept) = self.promises.settle(ticket, outcome) {
+            if outcome == CommitOutcome::Failed && self.promises.insists(ticket) {
+                self.journal.insisting.push(ticket);
+            } else if let Some(kept) = self.promises.settle(ticket, outcome) {
                 self.promise_kept(now, kept, effects);
             }
         }

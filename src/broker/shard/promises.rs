@@ -29,6 +29,8 @@ struct Promise {
     /// Events still to come.
     remaining: usize,
     outcome: CommitOutcome,
+    /// It cannot fail: what waits for a change that was lost waits until it is stored all the same.
+    insists: bool,
 }
 
 /// The promises that are not kept yet. Each is bounded by an acknowledgement that is held for it.
@@ -48,9 +50,26 @@ impl Promises {
     pub fn open(&mut self, due: Due) -> Ticket {
         self.last_ticket = self.last_ticket.wrapping_add(1);
         let ticket = Ticket(self.last_ticket);
-        let promise = Promise { due, remaining: 0, outcome: CommitOutcome::Stored };
+        let promise = Promise { due, remaining: 0, outcome: CommitOutcome::Stored, insists: false };
         self.open.extend(self.youngest.replace((ticket, promise)));
         ticket
+    }
+
+    /// It cannot fail.
+    pub fn insist(&mut self, ticket: Ticket) {
+        if let Some(promise) = self.get_mut(ticket) {
+            promise.insists = true;
+        }
+    }
+
+    /// Whether it cannot fail.
+    pub fn insists(&mut self, ticket: Ticket) -> bool {
+        self.get_mut(ticket).is_some_and(|promise| promise.insists)
+    }
+
+    /// What it waited for was lost, and is said again with this change, which none that is waited for comes after.
+    pub fn wait_again(&mut self, ticket: Ticket, commit: CommitId) {
+        self.commits.push_back((commit, Some(ticket)));
     }
 
     /// It waits for one more event.

@@ -16,7 +16,6 @@ use crate::broker::time::Timestamp;
 use crate::protocol::{
     Packet, PacketId, PubAck, PubAckProperties, Publish, QoS, ReasonCode, Text, TopicName, Violation,
 };
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// What is known of where a message goes when it arrives.
@@ -90,8 +89,8 @@ impl Shard {
         if !publish.properties.subscription_ids.is_empty() {
             return Err(Violation::SubscriptionIdFromClient);
         }
-        let is_repeated = publish.qos == QoS::ExactlyOnce
-            && publish.packet_id.is_some_and(|id| session.inbound.unreleased.contains_key(&id));
+        let is_repeated =
+            publish.qos == QoS::ExactlyOnce && publish.packet_id.is_some_and(|id| session.inbound.taken(id).is_some());
         if publish.qos > QoS::AtMostOnce && !is_repeated && session.inbound.unacknowledged() >= usize::from(maximum) {
             return Err(Violation::ReceiveMaximumExceeded(maximum));
         }
@@ -110,17 +109,11 @@ impl Shard {
     /// one counts as taken from now on.
     fn repeated(&mut self, index: u32, publish: &Publish) -> Option<(PacketId, Option<Ticket>)> {
         let packet_id = publish.packet_id.filter(|_| publish.qos == QoS::ExactlyOnce)?;
+        let change = self.promises.coming_commit();
         let inbound = &mut self.sessions.get_mut(index)?.inbound;
-        if inbound.uncertain.contains(&packet_id) {
-            return None;
-        }
-        match inbound.unreleased.entry(packet_id) {
-            Entry::Occupied(taken) => Some((packet_id, *taken.get())),
-            Entry::Vacant(place) => {
-                place.insert(None);
-                None
-            }
-        }
+        let known = inbound.taken(packet_id).filter(|_| !inbound.uncertain.contains(&packet_id));
+        inbound.take(packet_id, change);
+        Some((packet_id, known?.waits_for))
     }
 
     /// Whether a message for this topic would be one retained message too many.
@@ -257,9 +250,9 @@ impl Shard {
         let packet = if qos == QoS::ExactlyOnce { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
         if let Some(session) = self.sessions.get_mut(index).filter(|_| qos == QoS::ExactlyOnce) {
             if reason.is_error() {
-                session.inbound.unreleased.remove(&packet_id);
+                session.inbound.release(packet_id);
             } else {
-                session.inbound.unreleased.insert(packet_id, ticket);
+                session.inbound.hold_taken(packet_id, ticket);
             }
         }
         self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
@@ -297,11 +290,11 @@ impl Shard {
         let was_taken = qos == QoS::ExactlyOnce && session.inbound.uncertain.remove(&packet_id);
         let mut ticket = None;
         let ack = if live.version.has_properties() {
-            session.inbound.unreleased.remove(&packet_id);
+            let taken = session.inbound.release(packet_id).filter(|_| was_taken);
             let reason_string = live.wants_reasons.then(|| Text::try_from(reason.words()).ok()).flatten();
             let properties = PubAckProperties { reason_string, user_properties: Vec::new() }.into();
-            if was_taken {
-                ticket = self.forget_taken(index, vec![packet_id], effects);
+            if let Some(taken) = taken {
+                ticket = self.forget_taken(index, vec![(packet_id, taken.change)], effects);
             }
             PubAck { packet_id, reason: reason.code(), properties }
         } else {
@@ -318,24 +311,16 @@ impl Shard {
     pub(super) fn pubrel(&mut self, now: Timestamp, index: u32, ack: &PubAck, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let (at, packet_id) = (session.at, ack.packet_id);
-        session.inbound.uncertain.remove(&packet_id);
-        let known = session.inbound.unreleased.remove(&packet_id).is_some();
-        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let taken = session.inbound.release(packet_id);
+        let reason = if taken.is_some() { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         let packet = Packet::PubComp(PubAck::new(packet_id, reason));
         // Once the client knows that it may use the identifier again, the broker must not take that for a repetition.
         let before = self.promises.last_commit();
-        if known {
-            self.journal(index, |session| Record::Released { session, packet_id }, effects);
-        }
-        let once = self.once_of(index, Some(packet_id));
-        let ticket = once.map(|_| self.promises.open(Due::Session(at)));
-        if let Some((once, ticket)) = once.zip(ticket) {
-            self.forget_once(once, effects);
-            for peer in self.peers() {
-                self.promises.wait_for_one(ticket);
-                effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket: Some(ticket) } });
-            }
-        }
+        let ticket = self.sessions.get(index).and_then(|session| session.durable).map(|_| {
+            let ticket = self.promises.open(Due::Session(at));
+            self.release_everywhere(index, packet_id, taken.map(|taken| taken.change), ticket, effects);
+            ticket
+        });
         let ticket = self.close_promise(ticket, before);
         self.hold(now, index, HeldAck { packet, ticket, retained: Vec::new() }, effects);
     }
@@ -399,9 +384,13 @@ impl Shard {
         };
         let next = match outcome {
             CommitOutcome::Stored => None,
-            CommitOutcome::Refused | CommitOutcome::Failed => self.give_back(index, ticket, effects),
+            CommitOutcome::Refused | CommitOutcome::Failed if speaks => self.give_back(index, ticket, effects),
+            CommitOutcome::Refused | CommitOutcome::Failed => None,
         };
         let Some(session) = self.sessions.get_mut(index) else { return };
+        if outcome == CommitOutcome::Failed && !speaks {
+            session.inbound.doubt(ticket);
+        }
         let settled = session.inbound.settle(ticket, outcome, next);
         if settled == Settled::NotOwed {
             return;
@@ -420,28 +409,50 @@ impl Shard {
     /// A message of QoS 2 is not taken over after all. If only another shard could not store it, the journal of this one
     /// says that it was.
     fn give_back(&mut self, index: u32, ticket: Ticket, effects: &mut Effects) -> Option<Ticket> {
-        let given_back = self.sessions.get(index)?.inbound.waiting_for(ticket);
+        let inbound = &self.sessions.get(index)?.inbound;
+        let waiting = inbound.waiting_for(ticket).into_iter();
+        let given_back = waiting.filter_map(|id| Some((id, inbound.taken(id)?.change))).collect();
         self.forget_taken(index, given_back, effects)
     }
 
     /// Messages of QoS 2 were taken over, here or by some receivers, and are refused now: a new message with the same
     /// identifier must not be taken for a repetition. What their publisher has to wait for until it is told, and may use
     /// the identifier again: that everybody has forgotten them.
-    fn forget_taken(&mut self, index: u32, taken: Vec<PacketId>, effects: &mut Effects) -> Option<Ticket> {
+    fn forget_taken(&mut self, index: u32, taken: Vec<(PacketId, CommitId)>, effects: &mut Effects) -> Option<Ticket> {
         if taken.is_empty() {
             return None;
         }
         let at = self.sessions.get(index)?.at;
         let (next, before) = (self.promises.open(Due::Session(at)), self.promises.last_commit());
-        for packet_id in taken {
-            self.journal(index, |session| Record::Released { session, packet_id }, effects);
-            let Some(once) = self.once_of(index, Some(packet_id)) else { continue };
-            self.forget_once(once, effects);
-            for peer in self.peers() {
-                self.promises.wait_for_one(next);
-                effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket: Some(next) } });
-            }
+        for (packet_id, change) in taken {
+            self.release_everywhere(index, packet_id, Some(change), next, effects);
         }
         self.close_promise(Some(next), before)
+    }
+
+    /// Has every shard forget a message of QoS 2 that was taken over by that change; if nobody remembers which, it was
+    /// forgotten before. The promise waits until the disk knows, however long: what came of an identifier that is used
+    /// again too early could not be told from the message before.
+    fn release_everywhere(
+        &mut self,
+        index: u32,
+        packet_id: PacketId,
+        taken: Option<CommitId>,
+        promise: Ticket,
+        effects: &mut Effects,
+    ) {
+        self.promises.insist(promise);
+        match taken {
+            Some(change) if self.journal.is_lost(change) => {}
+            Some(_) => self.journal(index, |session| Record::Released { session, packet_id }, effects),
+            None => self.wait_for_earlier_changes(effects),
+        }
+        let Some(once) = self.once_of(index, Some(packet_id)) else { return };
+        self.forget_once(once, effects);
+        for peer in self.peers() {
+            self.promises.wait_for_one(promise);
+            let (ticket, again) = (Some(promise), taken.is_none());
+            effects.push(Effect::Forward { peer, frame: PeerFrame::Released { once, ticket, again } });
+        }
     }
 }

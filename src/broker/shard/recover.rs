@@ -141,8 +141,7 @@ impl Shard {
             Record::Released { session, packet_id } => {
                 let Some(index) = self.touch(session) else { return };
                 if let Some(session) = self.sessions.get_mut(index) {
-                    session.inbound.unreleased.remove(&packet_id);
-                    session.inbound.uncertain.remove(&packet_id);
+                    session.inbound.release(packet_id);
                 }
             }
             Record::Spilled { session } => {
@@ -229,15 +228,14 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(index)
             && session.once.insert(once)
         {
-            self.journal.takers.entry(once).or_default().push(index);
+            self.journal.takers.entry(once).or_default().sessions.push(index);
         }
     }
 
     fn restore_taken(&mut self, session: DurableId, packet_id: PacketId) {
         let Some(index) = self.touch(session) else { return };
         if let Some(session) = self.sessions.get_mut(index) {
-            session.inbound.unreleased.insert(packet_id, None);
-            session.inbound.uncertain.insert(packet_id);
+            session.inbound.restore_taken(packet_id);
         }
     }
 

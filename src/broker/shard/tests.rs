@@ -9,6 +9,7 @@ mod stage;
 mod sessions;
 mod wills;
 mod qos;
+mod releases;
 mod durability;
 mod queues;
 mod subscriptions;

@@ -141,7 +141,7 @@ impl Oracle {
         let Some((_, change)) = due.filter(|(due, _)| *due == packet_id) else {
             return self.violation(&format!("{name} #{packet_id} is out of order"));
         };
-        if change.is_some_and(|change| self.outcome_of(change) != Some(CommitOutcome::Stored)) {
+        if change.is_some_and(|change| !self.is_safe(change)) {
             self.violation(&format!("{name} #{packet_id} is sent before its change is stored"));
         }
     }
@@ -308,7 +308,7 @@ impl Oracle {
                 answer.number, ack.reason
             ));
         } else if !is_refused {
-            self.message(answer.number).is_answered = true;
+            self.message(answer.number).answered = Some(routed);
         }
     }
 
@@ -394,12 +394,10 @@ impl Oracle {
         let now = self.now;
         let cannot_say_no = self.connections.get(&connection).is_some_and(|fact| {
             let subscribes = fact.subacks.iter().filter_map(|pending| pending.change);
-            let others = fact.pubcomps.iter().chain(&fact.unsubacks).filter_map(|(_, change)| *change);
+            let others = fact.unsubacks.iter().filter_map(|(_, change)| *change);
             let mut waits = subscribes.chain(others).chain(fact.welcome_waits);
             waits.any(|change| self.outcome_of(change) == Some(CommitOutcome::Failed))
         });
-        // A PUBCOMP waits for every shard to forget the message, and any of them may have lost a frame.
-        let lost_frame = self.frames.iter().flatten().any(|(_, outcome)| *outcome == CommitOutcome::Failed);
         let Some(fact) = self.connections.get_mut(&connection).filter(|fact| fact.ended.is_none()) else { return };
         fact.ended = Some(now);
         let silence = now.since(fact.last_packet).as_millis();
@@ -407,7 +405,7 @@ impl Oracle {
             Reason::KeepAliveTimeout => fact.keep_alive > 0 && silence >= u128::from(fact.keep_alive) * 1500,
             Reason::TakenOver | Reason::UserDisabled | Reason::UserRemoved => true,
             Reason::ClientDisconnected | Reason::ClientDisconnectedWithWill | Reason::ConnectionLost => true,
-            Reason::StoreFailed => fact.version != ProtocolVersion::V5 || cannot_say_no || lost_frame,
+            Reason::StoreFailed => fact.version != ProtocolVersion::V5 || cannot_say_no,
             _ => is_rude,
         };
         let key = fact.key.clone();
@@ -444,8 +442,10 @@ impl Oracle {
             }
         }
         for number in cancelled {
+            // One that was sent before the broker ended is only on its way in queues from now on.
             let known = self.message(number);
             known.is_cancelled = known.routed.is_empty();
+            known.comes_again = false;
         }
     }
 

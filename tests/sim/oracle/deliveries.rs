@@ -35,9 +35,8 @@ pub struct Session {
     pub past: Vec<Subscription>,
     pub in_flight: BTreeMap<PacketId, Flight>,
     pub flights: u64,
-    /// How often each message was sent for the first time, at any level and at QoS 2.
-    copies: BTreeMap<u64, usize>,
-    pub copies_of_qos2: BTreeMap<u64, usize>,
+    /// How often each message was sent for the first time, by level.
+    copies: BTreeMap<u64, [usize; 3]>,
     /// When the last message of each publisher, topic and level was published.
     pub order: BTreeMap<(SessionKey, String, QoS), u64>,
     /// When each message was received last.
@@ -88,6 +87,8 @@ pub struct Flight {
 /// A message that must reach somebody.
 pub struct Owed {
     pub number: u64,
+    /// When the message was routed that owes it.
+    pub since: u64,
     pub to: Creditor,
     filter: String,
 }
@@ -109,6 +110,10 @@ impl Session {
             found.wants_retained && found.acknowledged.is_some() && matches(&found.filter, topic)
         };
         self.subscriptions.values().filter(asked).map(|subscription| subscription.made).max()
+    }
+
+    pub fn copies_of_qos2(&self, number: u64) -> usize {
+        self.copies.get(&number).map_or(0, |[.., copies]| *copies)
     }
 
     pub fn when_received(&self, number: u64) -> Option<u64> {
@@ -263,6 +268,7 @@ impl Oracle {
         let was_always_allowed =
             |key: &SessionKey| self.rules.iter().all(|rules| rules.may(Permission::Subscribe, key, &new.topic));
         let is_repetition = known.routed.len() > 1;
+        let since = self.moment;
         let is_owed =
             |key: &SessionKey| self.is_surely_allowed(key, &new.topic) && (!is_repetition || was_always_allowed(key));
         let mut owed = Vec::new();
@@ -283,14 +289,14 @@ impl Oracle {
                 let wants = subscription.qos > QoS::AtMostOnce && !is_own && !has_it;
                 // Nor to one whose time is over, which may end at any moment.
                 if knows && wants && !self.is_over(key) && is_owed(key) {
-                    owed.push(Owed { number, to: Creditor::Session(key.clone()), filter: name.clone() });
+                    owed.push(Owed { number, since, to: Creditor::Session(key.clone()), filter: name.clone() });
                 }
             }
         }
         for (name, members) in groups {
             let are_allowed = members.iter().all(is_owed);
             if are_allowed && !is_received && !self.members_of(name).is_empty() {
-                owed.push(Owed { number, to: Creditor::Group(members), filter: name.to_owned() });
+                owed.push(Owed { number, since, to: Creditor::Group(members), filter: name.to_owned() });
             }
         }
         self.owed.extend(owed);
@@ -485,13 +491,13 @@ impl Oracle {
         if known.new.retain && delivery.qos > QoS::AtMostOnce {
             session.states.insert(topic.clone(), number);
         }
-        let all = session.copies.entry(number).or_default();
-        *all += 1;
-        let of_qos2 = session.copies_of_qos2.entry(number).or_default();
-        *of_qos2 += usize::from(delivery.qos == QoS::ExactlyOnce);
-        let copies = if delivery.qos == QoS::ExactlyOnce { of_qos2 } else { all };
-        if *copies > allowed && !known.commit_failed {
-            let copies = *copies;
+        let by_level = session.copies.entry(number).or_default();
+        by_level[delivery.qos as usize] += 1;
+        let copies = match delivery.qos {
+            QoS::AtLeastOnce => by_level.iter().sum(),
+            QoS::AtMostOnce | QoS::ExactlyOnce => by_level[delivery.qos as usize],
+        };
+        if copies > allowed && !known.commit_failed {
             return self.violation(&format!("message {number} is sent {copies} times to {key:?}"));
         }
         let is_plain = groups == 0 && !known.new.retain && known.new.will_of.is_none() && known.routed.len() == 1;

@@ -81,15 +81,17 @@ impl Oracle {
 
     /// What was neither acknowledged nor stored may never have happened; its publisher will come again.
     fn forget_what_nobody_was_told(&mut self) {
-        let stays: Vec<bool> = self
+        // Of a message that was routed again, an earlier answer says nothing of those that came in between.
+        let safe_until: Vec<u64> = self
             .messages
             .iter()
             .map(|known| {
                 let is_stored = known.on_its_way == 0 && known.waits.iter().all(|(_, change)| self.is_safe(*change));
-                known.is_answered || (known.new.will_of.is_some() && is_stored)
+                let is_safe_will = known.new.will_of.is_some() && is_stored;
+                if is_safe_will { self.moment } else { known.answered.unwrap_or_default() }
             })
             .collect();
-        self.owed.retain(|owed| stays[owed.number as usize]);
+        self.owed.retain(|owed| owed.since <= safe_until[owed.number as usize]);
         let over: BTreeSet<_> =
             self.endings.iter().filter(|(change, _)| self.is_safe(*change)).map(|(_, session)| *session).collect();
         self.ended.retain(|session, _| !over.contains(session));
@@ -305,7 +307,7 @@ impl Oracle {
         let known = &self.messages[number as usize];
         let may_come_again =
             known.commit_failed || known.new.retain || known.new.will_of.is_some() || session.shares(&known.new.topic);
-        !may_come_again && session.copies_of_qos2.get(&number).is_some_and(|copies| *copies > 0)
+        !may_come_again && session.copies_of_qos2(number) >= known.publications()
     }
 
     /// The wills that the connections of a session came with, from the last that was let in to the last.

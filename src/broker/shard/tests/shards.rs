@@ -1,8 +1,9 @@
 //! Several shards: what is published on one reaches the subscribers of all, and a shared group gets one copy.
 
 use super::stage::{Stage, client, puback, publish, subscribe, unsubscribe};
-use crate::broker::effect::{GroupKey, ShardId, partition_of_group, shard_of_partition};
+use crate::broker::effect::{CommitOutcome, GroupKey, ShardId, partition_of_group, shard_of_partition};
 use crate::broker::limits::Limits;
+use crate::broker::record::Record;
 use crate::protocol::{SharedFilter, TopicFilter};
 
 /// A topic for which the group `g` is kept by that shard.
@@ -213,4 +214,25 @@ fn messages_arrive_on_another_shard_in_order() {
         assert_eq!(stage.hear(subscriber), [format!("publish t={number} q1 #{number}")]);
         stage.send(subscriber, puback(number));
     }
+}
+
+/// Until the end of a publisher's session is on disk a crash brings the session back, and it publishes again what was not
+/// acknowledged: its receivers have to know it until then.
+#[test]
+fn a_receiver_remembers_what_a_publisher_sent_until_the_end_of_its_session_is_stored() {
+    let mut stage = Stage::new(2, &Limits::default());
+    let receiver = stage.connect(client("r").durable());
+    stage.subscribed(receiver, "t", 2);
+    let publisher = stage.connect(client("p").durable().on(1));
+    stage.send(publisher, publish("t", "once", 2, 1));
+    let forgotten =
+        |stage: &Stage| stage.journal.iter().filter(|(_, record)| matches!(record, Record::Forgotten { .. })).count();
+    stage.holds_commits = true;
+    let _ = stage.connect(client("p").clean_start().on(1));
+    assert_eq!(forgotten(&stage), 0);
+    stage.commit(CommitOutcome::Failed);
+    assert_eq!(forgotten(&stage), 0);
+    stage.close_frame(1);
+    stage.commit(CommitOutcome::Stored);
+    assert_eq!(forgotten(&stage), 1);
 }

@@ -293,6 +293,16 @@ impl Stage {
         self.settle();
     }
 
+    /// The store has dealt with everything that one shard gave it; other shards hear of it when the mail is delivered.
+    pub fn commit_of(&mut self, shard: u16, outcome: CommitOutcome) {
+        let (of_shard, rest) = std::mem::take(&mut self.commits).into_iter().partition(|(of, _)| of.0 == shard);
+        self.commits = rest;
+        for (_, commit) in VecDeque::into_iter(of_shard) {
+            self.handle(shard, Input::Committed { commit, outcome });
+        }
+        self.settle();
+    }
+
     /// How many changes are to be stored.
     pub fn to_be_stored(&self) -> usize {
         self.commits.len()
