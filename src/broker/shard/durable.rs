@@ -182,10 +182,10 @@ impl Shard {
 
     /// Writes down to whom the message is owed. Whether it is owed to anybody.
     pub(super) fn write_receivers(&mut self, message: &Arc<Message>, effects: &mut Effects) -> bool {
-        let receivers = std::mem::take(&mut self.journal.receivers);
-        if receivers.is_empty() {
+        if self.journal.receivers.is_empty() {
             return false;
         }
+        let receivers = std::mem::take(&mut self.journal.receivers);
         let once = self.journal.once;
         let is_at_once = |receiver: &Receiver| receiver.qos == QoS::AtLeastOnce && receiver.packet_id.is_some();
         let (count, may_be_needless) = (receivers.len(), receivers.iter().all(is_at_once));
@@ -423,7 +423,7 @@ impl Shard {
     fn withdraw(&mut self, now: Timestamp, index: u32, delivery: &Delivery, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         if let Some(live) = &mut session.live {
-            live.unwritten = live.unwritten.saturating_sub(delivery.view().encoded_len(live.version));
+            live.unwritten = live.unwritten.saturating_sub(delivery.encoded_len(live.version));
         }
         self.counters.drop(Reason::Denied);
         if let Some(packet_id) = delivery.packet_id {
