@@ -37,6 +37,8 @@ struct Shared {
     /// The second that `published` counts in.
     second: AtomicU64,
     published: AtomicU32,
+    /// What is left for refused connections: their number, and the second that it was counted in.
+    refusals: Mutex<(u64, u32)>,
     left_out: AtomicU64,
     /// Wakes the journal when the first event is left out, or a batch comes back, in case that no other event follows.
     missing: Notify,
@@ -56,7 +58,10 @@ impl JournalHandle {
         if event.kind.action() == Action::Publish && !self.shared.affords_publish(at) {
             return self.shared.leave_out(1);
         }
-        if self.sender.try_send(StoredEvent { at, event }).is_err() {
+        if matches!(event.kind, EventKind::ConnectRefused { .. }) && !self.shared.affords_refusal(at) {
+            return self.shared.leave_out(1);
+        }
+        if self.sender.try_send(StoredEvent { at, event: event.cut() }).is_err() {
             self.shared.leave_out(1);
         }
     }
@@ -75,6 +80,18 @@ impl Shared {
         }
         self.published.fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    /// Strangers can make refusals at no cost, so they may not fill the log and push out what else is in it.
+    fn affords_refusal(&self, at: UnixMillis) -> bool {
+        let second = at.as_millis() / 1000;
+        let (counted, left) = &mut *self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = u32::try_from(second.saturating_sub(*counted)).unwrap_or(u32::MAX);
+        *left = left.saturating_add(more.saturating_mul(REFUSALS_PER_SECOND)).min(REFUSALS_AT_ONCE);
+        *counted = second;
+        let is_left = *left > 0;
+        *left = left.saturating_sub(1);
+        is_left
     }
 
     fn leave_out(&self, count: u64) {
@@ -106,6 +123,7 @@ impl Journal {
             publish_budget: settings.max_events_per_second,
             second: AtomicU64::new(0),
             published: AtomicU32::new(0),
+            refusals: Mutex::new((0, REFUSALS_AT_ONCE)),
             left_out: AtomicU64::new(0),
             missing: Notify::new(),
             returned: Mutex::default(),
@@ -314,6 +332,10 @@ async fn prune(database: Database, settings: JournalSettings, stop: Cancellation
     }
 }
 
+/// So many refused connections are recorded at once, as when a fleet comes back with a wrong password, and so many per
+/// second after that: two a second of the longest are 300 MB a day, less than the log keeps.
+const REFUSALS_AT_ONCE: u32 = 2_000;
+const REFUSALS_PER_SECOND: u32 = 2;
 /// So many events wait for the journal: some megabytes, and half a second of the heaviest load.
 const WAITING_EVENTS: usize = 16 * 1024;
 /// A batch of so many is written at once.
@@ -335,6 +357,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 mod tests {
     use super::*;
     use crate::audit::LiveEvent;
+    use crate::broker::Reason;
     use crate::protocol::{QoS, Text};
     use crate::store::{Choice, MasterKey, Writer};
 
@@ -405,6 +428,34 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(world.close().await, [notice("one")]);
+    }
+
+    /// The log is not a stranger's to fill.
+    #[tokio::test]
+    async fn of_many_refused_connections_the_first_are_kept_and_the_number_of_the_others() {
+        let world = World::new(SETTINGS).await;
+        let handle = world.journal.handle();
+        let long = "x".repeat(60_000);
+        for _ in 0..6_000 {
+            let kind = EventKind::ConnectRefused { reason: Reason::LoginThrottled, detail: Some(long.clone()) };
+            handle.record(event(kind));
+        }
+        handle.record(event(notice("about something else")));
+        let kinds = world.close().await;
+        let (mut kept, mut left_out) = (0, 0);
+        for kind in &kinds {
+            match kind {
+                EventKind::ConnectRefused { detail, .. } => {
+                    kept += 1;
+                    assert!(detail.as_ref().is_some_and(|detail| detail.len() < 600));
+                }
+                EventKind::LeftOut { count } => left_out += count,
+                _ => {}
+            }
+        }
+        // A slow machine takes some seconds for them.
+        assert!((2_000..2_200).contains(&kept) && kept + left_out == 6_000, "{kept} and {left_out}");
+        assert!(kinds.contains(&notice("about something else")));
     }
 
     #[tokio::test]

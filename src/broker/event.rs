@@ -15,6 +15,56 @@ pub struct AuditEvent {
     pub kind: EventKind,
 }
 
+impl AuditEvent {
+    /// The longest name, topic or detail that an event keeps, in bytes. Peers choose them, and a log whose lines are as
+    /// long as they like is theirs.
+    pub const LONGEST: usize = 512;
+
+    /// The same with every text that is longer cut off, which an ellipsis says.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        let texts = match &mut self.kind {
+            EventKind::Subscribed { filter: text, .. }
+            | EventKind::SubscribeRefused { filter: text, .. }
+            | EventKind::Unsubscribed { filter: text }
+            | EventKind::Published { topic: text, .. }
+            | EventKind::PublishRefused { topic: text, .. }
+            | EventKind::Dropped { topic: text, .. } => Some(text),
+            EventKind::ConnectRefused { detail, .. } | EventKind::Disconnected { detail, .. } => {
+                if let Some(detail) = detail
+                    && let Some(short) = shortened(detail)
+                {
+                    *detail = short;
+                }
+                None
+            }
+            // What administrators and the broker itself say is bounded where it is said.
+            EventKind::Connected { .. }
+            | EventKind::SessionEnded { .. }
+            | EventKind::Administered { .. }
+            | EventKind::Started { .. }
+            | EventKind::Stopped
+            | EventKind::Notice { .. }
+            | EventKind::LeftOut { .. } => None,
+        };
+        for text in texts.into_iter().chain(&mut self.who.user).chain(&mut self.who.client_id) {
+            if let Some(short) = shortened(text.as_str()).and_then(|short| Text::try_from(short.as_str()).ok()) {
+                *text = short;
+            }
+        }
+        self
+    }
+}
+
+/// The beginning of a text that is too long.
+fn shortened(text: &str) -> Option<String> {
+    if text.len() <= AuditEvent::LONGEST {
+        return None;
+    }
+    let end = (0..=AuditEvent::LONGEST).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    Some(format!("{}…", text.get(..end).unwrap_or_default()))
+}
+
 /// Whose doing: as much as is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Who {
@@ -245,5 +295,25 @@ impl EventKind {
             | Self::Stopped
             | Self::Notice { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_peers_may_make_as_long_as_they_like_is_cut_at_a_whole_character() {
+        let long = "ä".repeat(30_000);
+        let text = || Text::try_from(long.as_str()).unwrap();
+        let who = || Who { user: Some(text()), client_id: Some(text()), address: None };
+        let refused = EventKind::ConnectRefused { reason: Reason::LoginThrottled, detail: Some(long.clone()) };
+        for kind in [refused, EventKind::Unsubscribed { filter: text() }] {
+            let event = AuditEvent { who: who(), kind }.cut();
+            assert!(event.who.user.as_ref().is_some_and(|user| user.as_str().ends_with("ä…")), "{event:?}");
+            assert!(format!("{event:?}").len() < 3 * (AuditEvent::LONGEST + 100), "{event:?}");
+        }
+        let short = AuditEvent { who: Who::default(), kind: EventKind::Stopped };
+        assert_eq!(short.clone().cut(), short);
     }
 }

@@ -26,6 +26,7 @@ use crate::config::{Authentication, CertificateUser, Config, Host, ListenUrl, Li
 use crate::store::{self, Database, Writer};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, mpsc};
@@ -228,10 +229,11 @@ fn start_workers(
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Worker);
     // All or none: a worker that began would wait for the others.
     let runtimes = (0..beginning.shards).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
-    let together = Arc::new(Barrier::new(usize::from(beginning.shards)));
+    let count = usize::from(beginning.shards);
+    let (together, rounds) = (Arc::new(Barrier::new(count)), Arc::new(AtomicUsize::new(0)));
     let mut workers = Vec::new();
     for ((number, past), runtime) in (0..beginning.shards).zip(pasts).zip(runtimes) {
-        let together = Arc::clone(&together);
+        let (together, rounds) = (Arc::clone(&together), Arc::clone(&rounds));
         let id = ShardId(number);
         let mut shard = Shard::new(id, beginning.shards, beginning.limits.clone(), Arc::clone(&beginning.policy));
         let retained = Arc::clone(&beginning.retained);
@@ -248,7 +250,7 @@ fn start_workers(
             let Some(mailbox) = post.mailboxes.get(usize::from(number)).map(Arc::clone) else { return };
             let world = Rc::new(World::new(id, shard, limits, clock, post));
             let front = Rc::new(Front::new(Rc::clone(&world), desk));
-            let worker = Worker { world, mailbox, front, listeners, stop };
+            let worker = Worker { world, mailbox, front, listeners, stop, rounds, count };
             worker.recover(&past, went_down, run, &together);
             drop(past);
             worker.run(&runtime);

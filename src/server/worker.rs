@@ -9,6 +9,7 @@ use super::serve::serve;
 use super::world::World;
 use crate::broker::{Input, Timestamp};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 use tokio::task::LocalSet;
@@ -35,6 +36,10 @@ pub struct Worker {
     pub listeners: Vec<Arc<BoundListener>>,
     /// Stops accepting.
     pub stop: CancellationToken,
+    /// Counts for each worker the rounds of mail that it has read since it was told to shut down.
+    pub rounds: Arc<AtomicUsize>,
+    /// How many workers there are.
+    pub count: usize,
 }
 
 impl Worker {
@@ -114,28 +119,42 @@ impl Worker {
         }
     }
 
-    /// Waits for the last packets to be written, and for what the store still owes.
+    /// Waits for the last packets to be written, and for what the store still owes. Before that, for what the others send
+    /// as they end: a will that goes to an absent subscriber here is gone from where it came from.
     async fn say_farewell(&self) {
         let all_gone = async {
-            while !self.world.is_deserted() {
-                tokio::select! {
-                    () = self.mailbox.arrived() => {
-                        for mail in self.mailbox.take() {
-                            match mail {
-                                Mail::Frames { from, frames } => self.world.frames(from, frames),
-                                Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
-                                Mail::Admitted(_) | Mail::Guest(_) | Mail::Ask(_) => {}
-                                Mail::Policy { .. } | Mail::Chunk { .. } | Mail::ShutDown => {}
-                            }
-                        }
-                        self.world.end_turn();
-                    }
-                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+            for round in 1..=ROUNDS {
+                self.rounds.fetch_add(1, Ordering::SeqCst);
+                while self.rounds.load(Ordering::SeqCst) < round * self.count {
+                    self.read_last_mail().await;
                 }
+                self.act_on_last_mail();
+            }
+            while !self.world.is_deserted() {
+                self.read_last_mail().await;
             }
         };
         // Whoever has not read its last packet by then is cut off.
         let _ = tokio::time::timeout(FAREWELL, all_gone).await;
+    }
+
+    async fn read_last_mail(&self) {
+        tokio::select! {
+            () = self.mailbox.arrived() => self.act_on_last_mail(),
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+
+    fn act_on_last_mail(&self) {
+        for mail in self.mailbox.take() {
+            match mail {
+                Mail::Frames { from, frames } => self.world.frames(from, frames),
+                Mail::Committed { commit, outcome } => self.world.committed(commit, outcome),
+                Mail::Admitted(_) | Mail::Guest(_) | Mail::Ask(_) => {}
+                Mail::Policy { .. } | Mail::Chunk { .. } | Mail::ShutDown => {}
+            }
+        }
+        self.world.end_turn();
     }
 }
 

@@ -13,7 +13,7 @@ use super::database::Database;
 use super::database_path::DATABASE;
 use super::error::{FileAction, RecordError, RowLabel, StoreError};
 use super::keys::{Keyring, MasterKey, Salt};
-use super::migrate::{migrations, schema_of};
+use super::migrate::{foreign_schema, migrations, schema_of};
 use super::private_file::{PrivateFile, create_private_folder, put_in_place, remove_if_there, replace, sync_folder_of};
 use super::record::{Decoder, Encoder};
 use super::replacement::Replacement;
@@ -208,6 +208,8 @@ impl Backup {
         let keys = self.keys(&mut connection, key).await?;
         let mut problems: Vec<String> = query_scalar("PRAGMA integrity_check(20)").fetch_all(&mut connection).await?;
         problems.retain(|line| line != "ok");
+        let foreign = foreign_schema(&mut connection, self.schema, TABLES).await?;
+        problems.extend(foreign.into_iter().map(|part| format!("{part} is none of ours, was altered or is missing")));
         let manifest = read_manifest(&mut connection, &keys).await?;
         let census = Census::take(&mut connection, &keys).await?;
         let damaged = census.tables.iter().filter(|count| count.damaged > 0);
@@ -254,7 +256,8 @@ impl Backup {
         let path = staged.join(DATABASE);
         PrivateFile::create(&path, &[])?;
         copy_file(&self.path, &path)?;
-        let mut connection = options(&path).connect().await?;
+        // Without a log of its own: what is put in force is this one file.
+        let mut connection = options(&path).journal_mode(SqliteJournalMode::Delete).connect().await?;
         let keys = self.keys(&mut connection, key).await?;
         for file in read_files(&mut connection, &keys).await? {
             write_file(staged, &file)?;

@@ -12,6 +12,7 @@ use super::rules::{LAST_RULE, NewRule, insert_rule};
 use super::users::LAST_USER;
 use super::wrapping::{KEY_CHECK, KEY_CHECK_TEXT, SALT, STORE_ID, key_check_place};
 use crate::broker::{RoleName, RuleEffect, Subject, TopicPattern};
+use sqlx::sqlite::SqliteJournalMode;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, query};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,8 @@ impl Database {
         }
         // SQLite gives -wal and -shm the mode of the file beside them.
         PrivateFile::create(&unfinished, &[])?;
-        let mut connection = options(&unfinished).connect().await?;
+        // Without a log of its own: what is put in place is this one file.
+        let mut connection = options(&unfinished).journal_mode(SqliteJournalMode::Delete).connect().await?;
         apply(&mut connection, &unfinished, migrations()).await?;
         query("BEGIN IMMEDIATE").execute(&mut connection).await?;
         fill(&mut connection, key).await?;

@@ -4,7 +4,7 @@ use super::connection::{Change, ChangeConnection, readers};
 use super::database_path::{DATABASE, database_in};
 use super::error::{RowLabel, StoreError};
 use super::keys::{Keyring, MasterKey, Salt};
-use super::migrate::{migrations, upgrade};
+use super::migrate::{demand_no_triggers, migrations, upgrade};
 use super::private_file::PrivateFile;
 use super::replacement::{finish_replacement, is_replacement_pending};
 use super::seal::SealKey;
@@ -79,6 +79,7 @@ impl Database {
         upgrade(&path, migrations()).await?;
         let readers = readers(&path);
         let mut reader = readers.acquire().await?;
+        demand_no_triggers(&mut reader, &path).await?;
         let wrapping = wrapping_key(&mut reader, key).await?;
         let keys = unwrap_keys(&mut reader, &path, &wrapping).await?.keyring()?;
         drop(reader);

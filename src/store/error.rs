@@ -43,6 +43,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// Somebody put something into the database that acts on its own.
+    #[error("{} has a {part}, which is none of ours and would act with the next change; restore a backup, or start the broker, which salvages the data without it", path.display())]
+    ForeignPart {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        part: String,
+    },
     /// A new data key would be one too many.
     #[error("the store has too many data keys; restart the broker, which lets go of those that nothing is sealed with")]
     TooManyKeys,

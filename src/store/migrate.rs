@@ -5,7 +5,9 @@ use super::copy::{copy_to, unfinished};
 use super::error::StoreError;
 use super::private_file::{put_in_place, remove_if_there};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, query_scalar};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, query_as, query_scalar, raw_sql};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The steps from nothing to the present schema.
@@ -31,6 +33,37 @@ pub(super) async fn schema_of(connection: &mut SqliteConnection) -> Result<Optio
         return Ok(None);
     }
     Ok(query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut *connection).await?)
+}
+
+/// What is in the schema of a database beside that which the migrations make, or is not as they make it, or missing: whoever can write
+/// to a file can put a trigger into it, which needs no key and is run with the next change. `others` may be there, too.
+pub(super) async fn foreign_schema(
+    connection: &mut SqliteConnection,
+    version: i64,
+    others: &'static str,
+) -> Result<Vec<String>, StoreError> {
+    const SCHEMA: &str = "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_schema ORDER BY 1";
+    let mut ours = SqliteConnectOptions::new().in_memory(true).connect().await?;
+    let known = migrations().into_iter().filter(|migration| migration.version <= version).collect();
+    apply(&mut ours, Path::new(":memory:"), known).await?;
+    raw_sql(others).execute(&mut ours).await?;
+    let ours: BTreeMap<String, String> = query_as(SCHEMA).fetch_all(&mut ours).await?.into_iter().collect();
+    let found: BTreeMap<String, String> = query_as(SCHEMA).fetch_all(connection).await?.into_iter().collect();
+    let names = ours.keys().chain(found.keys().filter(|name| !ours.contains_key(*name)));
+    Ok(names.filter(|name| ours.get(*name) != found.get(*name)).cloned().collect())
+}
+
+/// Refuses a database with triggers or views. Ours have none, and one that was put there would do what it likes with the
+/// next change. Cheap.
+pub(super) async fn demand_no_triggers(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let found: Option<String> =
+        query_scalar("SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT 1")
+            .fetch_optional(connection)
+            .await?;
+    match found {
+        Some(part) => Err(StoreError::ForeignPart { path: path.to_owned(), part }),
+        None => Ok(()),
+    }
 }
 
 /// Brings an existing database up to date: refuses a newer one untouched, backs up before it changes anything.

@@ -37,6 +37,12 @@ impl Replacement {
         let suffix = free_suffix(&self.folder, why);
         let staged = self.staged();
         PrivateFile::create(&staged.join(SUFFIX), suffix.as_bytes())?;
+        let log = with_suffix(&staged.join(DATABASE), "-wal");
+        if log.exists() {
+            // A part of the database is in there, and would not come along.
+            let source = io::Error::other("its log was not written back");
+            return Err(StoreError::File { action: FileAction::Rename, path: log, source });
+        }
         put_in_place(&staged, &self.folder.join(READY))?;
         finish_replacement(&self.folder)?;
         let aside = MOVED.iter().map(|name| with_suffix(&self.folder.join(name), &suffix));
@@ -52,12 +58,13 @@ impl Replacement {
 /// Finishes a replacement that was interrupted, if there is one. Everybody who opens a data folder calls this first.
 pub(super) fn finish_replacement(folder: &Path) -> Result<(), StoreError> {
     let ready = folder.join(READY);
-    let Ok(handle) = File::open(&ready) else { return Ok(()) };
     let failed = |source: io::Error| StoreError::File { action: FileAction::Rename, path: ready.clone(), source };
+    // Only what is not there is finished: a disk that cannot say so now is asked again by the next start.
+    let Some(handle) = if_there(File::open(&ready)).map_err(failed)? else { return Ok(()) };
     // Whoever comes second waits, and then finds nothing left to do.
     flock(&handle, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
     // Without this file everything is in its place, and only the folder is left.
-    if let Ok(suffix) = fs::read_to_string(ready.join(SUFFIX)) {
+    if let Some(suffix) = if_there(fs::read_to_string(ready.join(SUFFIX))).map_err(failed)? {
         for name in MOVED {
             move_in(&ready, folder, name, &suffix)?;
         }
@@ -74,7 +81,8 @@ pub(super) fn is_replacement_pending(folder: &Path) -> bool {
 /// As long as the new file is not in its place, what stands there is old.
 fn move_in(ready: &Path, folder: &Path, name: &str, suffix: &str) -> Result<(), StoreError> {
     let (new, place) = (ready.join(name), folder.join(name));
-    if !new.exists() {
+    let failed = |source: io::Error| StoreError::File { action: FileAction::Rename, path: new.clone(), source };
+    if !new.try_exists().map_err(failed)? {
         return Ok(());
     }
     let aside = with_suffix(&place, suffix);
@@ -97,6 +105,15 @@ fn free_suffix(folder: &Path, why: &str) -> String {
         !MOVED.iter().any(|name| taken(name)) && !with_suffix(&database_in(folder), &format!("{suffix}-wal")).exists()
     };
     (1_u32..).map(|number| format!(".{why}-{number}")).find(is_free).unwrap_or_else(|| format!(".{why}"))
+}
+
+/// What was found; `None` if it is surely not there.
+fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn remove_folder(path: &Path) -> Result<(), StoreError> {
@@ -142,6 +159,23 @@ mod tests {
         assert!(aside.iter().all(|name| read(name) == "old"));
         let left = ["securemq.db-wal", "securemq.db-shm", "replacement"];
         assert!(left.iter().all(|name| !folder.join(name).exists()));
+    }
+
+    /// What cannot be read is not gone.
+    #[test]
+    fn a_replacement_that_cannot_be_read_now_is_kept_for_the_next_start() {
+        let folder = committed();
+        let suffix = folder.path().join("replacement/suffix");
+        let text = fs::read(&suffix).unwrap();
+        fs::remove_file(&suffix).unwrap();
+        // A folder in its place fails to be read in another way than by not being there.
+        fs::create_dir(&suffix).unwrap();
+        assert!(finish_replacement(folder.path()).is_err());
+        assert!(folder.path().join("replacement/securemq.db").exists());
+        fs::remove_dir(&suffix).unwrap();
+        fs::write(&suffix, text).unwrap();
+        finish_replacement(folder.path()).unwrap();
+        check(folder.path());
     }
 
     #[test]

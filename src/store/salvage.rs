@@ -13,7 +13,7 @@ use super::database_path::{DATABASE, database_in};
 use super::error::{FileAction, StoreError};
 use super::journal::RUN;
 use super::keys::{Keyring, MasterKey};
-use super::migrate::{apply, migrations, schema_of};
+use super::migrate::{apply, demand_no_triggers, migrations, schema_of};
 use super::private_file::PrivateFile;
 use super::replacement::{Replacement, finish_replacement};
 use super::roles::{LAST_ROLE, all_roles};
@@ -24,7 +24,7 @@ use super::wal::examine_wal;
 use super::wall_clock::UnixMillis;
 use super::wrapping::load_keys;
 use crate::broker::{RuleEffect, Subject, TopicPattern};
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteJournalMode, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, query, query_as, query_scalar};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -150,6 +150,9 @@ async fn problems_of(path: &Path, key: &MasterKey, is_log_damaged: bool) -> Resu
         problems = query_scalar("PRAGMA quick_check(20)").fetch_all(&mut connection).await?;
         problems.retain(|line| line != "ok");
     }
+    if let Err(error) = demand_no_triggers(&mut connection, path).await {
+        problems.push(error.to_string());
+    }
     let counters: i64 = query_scalar("SELECT count(*) FROM counters WHERE name IN (?, ?, ?, ?, ?)")
         .bind(GENERATION)
         .bind(GENERATION_IN_FORCE)
@@ -184,7 +187,8 @@ async fn rescue(from: &Path, key: &MasterKey, to: &Path) -> Result<Salvage, Stor
     };
     let keys = load_keys(&mut source, from, key).await.map_err(needed)?;
     PrivateFile::create(to, &[])?;
-    let mut target = options(to).connect().await?;
+    // Without a log of its own, or a checkpoint that fails as it is closed would leave the data there.
+    let mut target = options(to).journal_mode(SqliteJournalMode::Delete).connect().await?;
     apply(&mut target, to, migrations()).await?;
     query("BEGIN IMMEDIATE").execute(&mut target).await?;
     copy_keys(&mut source, &mut target, &keys).await.map_err(needed)?;

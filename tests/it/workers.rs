@@ -172,3 +172,25 @@ fn one_worker_is_enough() {
         assert_eq!(client.message().text(), "x");
     }
 }
+
+/// A worker that has no connections would be the first to leave, and the wills that others send it with their last breath
+/// would be lost.
+#[test]
+fn the_wills_of_a_clean_stop_reach_absent_subscribers_on_every_worker() {
+    for _ in 0..3 {
+        let mut broker = broker();
+        let lasting = |number: usize| Connect::v5(&format!("away {number}")).lasting();
+        for number in 0..CLIENTS {
+            let mut away = broker.connect(&lasting(number));
+            away.subscribe("will", 1);
+            away.disconnect();
+        }
+        let leaving = broker.connect(&Connect::v5("leaving").will(Will::new("will", "last words").qos(1)));
+        broker.stop();
+        drop(leaving);
+        let broker = broker.restart_stopped();
+        for number in 0..CLIENTS {
+            assert_eq!(broker.connect(&lasting(number)).payloads(1), ["last words"], "client {number}");
+        }
+    }
+}

@@ -250,3 +250,43 @@ async fn a_backup_replaces_a_file_only_when_told() {
     write(Existing::Replace).await.unwrap();
     assert_ne!(fs::read(&path).unwrap(), before);
 }
+
+/// A trigger needs no key: whoever can write to the file can have rules deleted with the next change.
+#[tokio::test]
+async fn what_somebody_put_into_the_schema_is_noticed_and_never_restored_or_run() {
+    for planted in [
+        "CREATE TRIGGER t AFTER UPDATE ON counters BEGIN DELETE FROM rules; END",
+        "CREATE VIEW v AS SELECT * FROM users",
+        "CREATE TABLE extra (a)",
+        "DROP INDEX rules_by_subject; CREATE UNIQUE INDEX rules_by_subject ON rules (subject_index)",
+    ] {
+        let world = filled().await;
+        let path = written(&world).await;
+        let mut raw = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+        // As it is restored, the file has to be one file.
+        let _ = sqlx::raw_sql(planted)
+            .execute(&mut raw)
+            .await
+            .map_err(|error| assert!(planted.contains("UNIQUE"), "{error}"));
+        raw.close().await.unwrap();
+        let backup = Backup::open(&path).await.unwrap();
+        let problems = backup.check(&world.key).await.unwrap().problems;
+        assert!(problems.iter().any(|problem| problem.contains("none of ours")), "{planted}: {problems:?}");
+        let other = tempfile::tempdir().unwrap();
+        let restored = backup.restore(&world.key, &world.key, other.path(), Existing::Refuse).await;
+        assert!(matches!(restored, Err(StoreError::BackupDamaged { .. })));
+
+        let mut raw = world.raw().await;
+        let _ = sqlx::raw_sql(planted).execute(&mut raw).await;
+        raw.close().await.unwrap();
+        if planted.contains("TRIGGER") || planted.contains("VIEW") {
+            let error = world.open().await.err().unwrap();
+            assert!(matches!(error, StoreError::ForeignPart { .. }), "{error}");
+            assert!(!Database::examine(world.folder(), &world.key).await.unwrap().is_none());
+            Database::salvage(world.folder(), &world.key).await.unwrap();
+            let database = world.open().await.unwrap();
+            assert!(database.rules().await.unwrap().len() > 2);
+            database.close().await.unwrap();
+        }
+    }
+}
