@@ -146,6 +146,11 @@ impl Database {
         self.changes.begin(durability).await
     }
 
+    /// Brings the log into the file.
+    pub(super) async fn checkpoint(&self) -> Result<(), StoreError> {
+        self.changes.checkpoint().await
+    }
+
     /// Makes a whole change in one call, which must survive this much.
     pub(super) async fn run(&self, statements: QueryBuilder<Sqlite>, durability: Durability) -> Result<(), StoreError> {
         self.changes.run(statements, durability).await
