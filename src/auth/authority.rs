@@ -8,7 +8,7 @@ use super::certificate::Fingerprint;
 use super::error::AuthError;
 use super::host::{host_names, is_host_name};
 use super::identity::USER_URN;
-use super::pem_file::{Readers, create_file, replace_file};
+use super::pem_file::{Readers, create_file, replace_file, sweep};
 use crate::broker::UserName;
 use crate::store::{PrivateFile, create_private_folder};
 use rcgen::{
@@ -87,8 +87,11 @@ pub struct Prepared {
     pub server_days_left: i64,
 }
 
-/// Makes what is missing: the CA and the broker's certificate. Renews that if the CA issued it and it ends soon.
+/// Makes what is missing: the CA and the broker's certificate. Renews that if the CA issued it and it ends soon. What a
+/// crash left half written is removed.
 pub fn prepare(folder: &TlsFolder, now: SystemTime) -> Result<Prepared, AuthError> {
+    sweep(folder.path());
+    sweep(&folder.clients());
     let ca = if folder.ca_certificate().exists() {
         Made::Found
     } else {

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// Who may read a file that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,7 @@ fn write_beside(
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut random = [0; 8];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| AuthError::Randomness)?;
-    let temporary = folder.join(format!(".{}.tmp", data_encoding::HEXLOWER.encode(&random)));
+    let temporary = folder.join(format!(".{}{UNFINISHED}", data_encoding::HEXLOWER.encode(&random)));
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(readers.mode()).open(&temporary)?;
         file.write_all(bytes)?;
@@ -60,6 +61,24 @@ fn write_beside(
         AuthError::Unwritable { path: path.into(), source }
     })
 }
+
+/// Removes the files that a crash left half written in a folder, which may hold keys. What cannot be removed stays.
+pub fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_unfinished = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED));
+        let age = entry.metadata().and_then(|about| about.modified()).map(|written| written.elapsed());
+        if is_unfinished && age.is_ok_and(|age| age.is_ok_and(|age| age > LONGEST_WRITE)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// How the name of a file ends that is being written.
+const UNFINISHED: &str = ".tmp";
+/// Another command may be writing one at this moment.
+const LONGEST_WRITE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -85,5 +104,24 @@ mod tests {
         replace_file(&path, b"third", Readers::Everybody).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"third");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn what_a_crash_left_half_written_goes_and_what_is_being_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".0a1b.tmp", ".2c3d.tmp", "server.key", "notes.tmp"] {
+            let file = File::create(folder.path().join(name)).unwrap();
+            if name != ".2c3d.tmp" {
+                file.set_modified(std::time::SystemTime::now() - LONGEST_WRITE * 2).unwrap();
+            }
+        }
+        sweep(folder.path());
+        let mut left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, [".2c3d.tmp", "notes.tmp", "server.key"]);
+        sweep(&folder.path().join("missing"));
     }
 }

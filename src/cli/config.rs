@@ -2,7 +2,9 @@
 
 use super::context::Context;
 use super::error::CliError;
+use crate::auth::TlsFolder;
 use crate::config::{ListenUrl, Setting};
+use crate::server::certificate_problems;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -18,7 +20,8 @@ pub struct ConfigCommand {
 enum Action {
     /// Find everything that is wrong with file, environment and flags together
     ///
-    /// Prints every problem with its line, its option and what would be right, or "ok". Nothing is started or changed.
+    /// Prints every problem with its line, its option and what would be right, or "ok". Certificate, key and CA files that it
+    /// names are read, too, and compared. Nothing is started or changed.
     Check(Listen),
     /// Print every option as it holds, and where it comes from
     Show(Listen),
@@ -51,6 +54,15 @@ impl ConfigCommand {
 fn check(context: &Context) -> Result<(), CliError> {
     for warning in context.config.warnings() {
         context.output.warning(warning);
+    }
+    let problems = certificate_problems(&context.config, &TlsFolder::of(context.data_dir()));
+    if !problems.is_empty() {
+        return Err(CliError::failed(
+            "the configuration names files that cannot be used",
+            "name a certificate in PEM with those between it and its CA, and the key that it was made for, readable for the \
+             user that the broker runs as; without any the broker makes its own in tls/",
+        )
+        .with_details(problems));
     }
     context.output.line("ok")
 }

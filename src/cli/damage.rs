@@ -23,6 +23,7 @@ pub async fn mend(context: &Context, on_damage: OnDamage) -> Result<Vec<String>,
         return Ok(Vec::new());
     }
     // Whoever has the folder has looked at its database before.
+    Database::demand_known_schema(folder).await?;
     let _lock = FolderLock::take(folder).await?;
     let key = master_key(context).await?;
     let damage = Database::examine(folder, &key).await?;

@@ -34,4 +34,4 @@ pub use error::ServerError;
 pub use handle::{GuestClient, Handle, Report, Unanswered};
 pub use history::{Chart, Step};
 pub use lock::FolderLock;
-pub use run::{Broker, OpenListener, WebTls, auth_settings};
+pub use run::{Broker, OpenListener, WebTls, auth_settings, certificate_problems};

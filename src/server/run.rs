@@ -25,6 +25,7 @@ use crate::broker::{
 use crate::config::{Authentication, CertificateUser, Config, Host, ListenUrl, Listener, Transport};
 use crate::store::{self, Database, Writer};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Barrier};
@@ -366,6 +367,28 @@ fn tls_options(config: &Config, listener: &Listener, own: &TlsFolder, applicatio
         application,
         minimum_version: config.tls.minimum_version,
     }
+}
+
+/// Everything that is wrong with the certificate, key and CA files that the configuration names. Those that the broker
+/// makes itself may still be missing.
+pub fn certificate_problems(config: &Config, own: &TlsFolder) -> Vec<TlsSettingsError> {
+    let secure = config.listeners.iter().filter(|listener| listener.url.transport.is_secure());
+    let mut all: Vec<TlsOptions> =
+        secure.map(|listener| tls_options(config, listener, own, Application::Mqtt)).collect();
+    if config.tls.server_certificate.is_some() {
+        // The web pages go by it, too, whatever the listeners have.
+        let listener = Listener { authentication: Authentication::Password, ..Listener::new(ListenUrl::usual()) };
+        all.push(tls_options(config, &listener, own, Application::WebSocket));
+    }
+    let is_still_made = |path: &Path| path.starts_with(own.path()) && !path.exists();
+    let mut problems: Vec<TlsSettingsError> = Vec::new();
+    for options in all {
+        let found = options.problems(is_still_made);
+        let is_known = |one: &TlsSettingsError| problems.iter().any(|other| other.to_string() == one.to_string());
+        let new: Vec<_> = found.into_iter().filter(|one| !is_known(one)).collect();
+        problems.extend(new);
+    }
+    problems
 }
 
 /// What the web pages are served with beyond this machine.

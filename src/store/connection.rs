@@ -75,6 +75,14 @@ impl ChangeConnection {
         change.finish(statements).await
     }
 
+    /// Brings the log into the file as far as nobody reads what is there.
+    pub(super) async fn checkpoint(&self) -> Result<(), StoreError> {
+        let mut change = self.open().await?;
+        query("PRAGMA wal_checkpoint(PASSIVE)").execute(change.connection()).await?;
+        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some((change.connection, change.synced));
+        Ok(())
+    }
+
     /// Closes the connection.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         match self.take() {

@@ -4,7 +4,7 @@ use super::connection::{Change, ChangeConnection, readers};
 use super::database_path::{DATABASE, database_in};
 use super::error::{RowLabel, StoreError};
 use super::keys::{Keyring, MasterKey, Salt};
-use super::migrate::{demand_no_triggers, migrations, upgrade};
+use super::migrate::{demand_no_triggers, migrations, refuse_newer, upgrade};
 use super::private_file::PrivateFile;
 use super::replacement::{finish_replacement, is_replacement_pending};
 use super::seal::SealKey;
@@ -44,11 +44,17 @@ impl Database {
         Self::path_in(folder).exists() || is_replacement_pending(folder)
     }
 
+    /// Refuses a database that a later version of the program has made its own, before anything of it is touched.
+    pub async fn demand_known_schema(folder: &Path) -> Result<(), StoreError> {
+        refuse_newer(&Self::path_in(folder)).await
+    }
+
     /// The salt to make the master key from a passphrase with, if this database was made with one.
     pub async fn passphrase_salt(folder: &Path) -> Result<Option<Salt>, StoreError> {
         finish_replacement(folder)?;
         let path = Self::path_in(folder);
         demand_database(&path)?;
+        refuse_newer(&path).await?;
         let readers = readers(&path);
         let salt = salt_of(&mut *readers.acquire().await?).await?;
         readers.close().await;
@@ -139,6 +145,11 @@ impl Database {
     /// Begins a change that must survive this much.
     pub(super) async fn change_that_survives(&self, durability: Durability) -> Result<Change<'_>, StoreError> {
         self.changes.begin(durability).await
+    }
+
+    /// Brings the log into the file.
+    pub(super) async fn checkpoint(&self) -> Result<(), StoreError> {
+        self.changes.checkpoint().await
     }
 
     /// Makes a whole change in one call, which must survive this much.

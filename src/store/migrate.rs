@@ -1,13 +1,14 @@
 //! The schema: forward only, with a backup before every change, and newer files refused untouched.
 
 use super::connection::{options, read_only_options};
-use super::copy::{copy_to, unfinished};
+use super::copy::{copy_to, unfinished, with_suffix};
 use super::error::StoreError;
 use super::private_file::{put_in_place, remove_if_there};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, query_as, query_scalar, raw_sql};
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The steps from nothing to the present schema.
@@ -70,6 +71,7 @@ pub(super) async fn demand_no_triggers(connection: &mut SqliteConnection, path: 
 pub(super) async fn upgrade(path: &Path, migrations: Vec<Migration>) -> Result<(), StoreError> {
     let known = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
     let not_ours = || StoreError::NotOurs { path: path.to_owned() };
+    refuse_newer_than(path, known).await?;
     let mut reader = read_only_options(path).connect().await?;
     let found = match schema_of(&mut reader).await {
         Err(StoreError::Damaged(_)) | Ok(None) => return Err(not_ours()),
@@ -86,6 +88,29 @@ pub(super) async fn upgrade(path: &Path, migrations: Vec<Migration>) -> Result<(
         connection.close().await?;
     }
     Ok(())
+}
+
+/// Refuses a database of a later schema before anything is done to it, as soon as its files are looked at.
+pub(super) async fn refuse_newer(path: &Path) -> Result<(), StoreError> {
+    let known = migrations().iter().map(|migration| migration.version).max().unwrap_or_default();
+    refuse_newer_than(path, known).await
+}
+
+/// SQLite makes files beside a database that it only reads, too, unless it may take it for one that nobody changes: so it
+/// is when there is no log beside it. Where there is one, the database is refused when it is opened.
+async fn refuse_newer_than(path: &Path, known: i64) -> Result<(), StoreError> {
+    let log = with_suffix(path, "-wal");
+    if fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
+        return Ok(());
+    }
+    let Ok(mut reader) = read_only_options(path).immutable(true).connect().await else { return Ok(()) };
+    let found = schema_of(&mut reader).await;
+    reader.close().await?;
+    match found {
+        Ok(Some(found)) if found > known => Err(StoreError::NewerSchema { path: path.to_owned(), found, known }),
+        // What is wrong with it is said by whoever opens it.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Applies what is missing.
@@ -113,7 +138,5 @@ async fn backup(connection: &mut SqliteConnection, to: &Path) -> Result<(), Stor
 
 /// Where the backup of a database with that schema goes.
 fn backup_path(path: &Path, schema: i64) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".schema-{schema}.backup"));
-    PathBuf::from(name)
+    with_suffix(path, &format!(".schema-{schema}.backup"))
 }

@@ -45,6 +45,7 @@ mod rotation;
 mod key_file;
 mod wal;
 mod salvage;
+mod shrink;
 mod writer;
 
 pub use api_keys::{ApiKey, ApiScopes};

@@ -11,12 +11,14 @@ use super::frames::{FrameGroup, Run};
 use super::logs;
 use super::retained::{self, RetainedChange, RetainedRecord, topic_index};
 use super::seal::BlindIndex;
+use super::shrink::Rest;
 use crate::broker::{Durability, Frame, RetainedVersion};
 use crate::protocol::TopicName;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -267,6 +269,8 @@ struct Group<'a> {
 impl Work {
     async fn run(mut self, mut receiver: mpsc::Receiver<Batch>, stop: CancellationToken) {
         let mut group = Vec::new();
+        // How long nothing has to come before the file is made smaller; nothing while it is as small as it is to be.
+        let mut pause = None;
         loop {
             let received = tokio::select! {
                 biased;
@@ -276,14 +280,31 @@ impl Work {
                     continue;
                 }
                 received = receiver.recv_many(&mut group, WAITING_BATCHES) => received,
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {
+                    pause = self.shrink().await;
+                    continue;
+                }
             };
             if received == 0 {
                 break;
             }
             self.commit_group(&mut group).await;
+            pause = Some(IDLE);
         }
         if let Err(error) = self.database.close_changes().await {
             tracing::warn!(%error, "the writer's connection did not close");
+        }
+    }
+
+    /// Makes the file a little smaller; how long to wait before it is done again.
+    async fn shrink(&self) -> Option<Duration> {
+        match self.database.shrink().await {
+            Ok(Rest::More) => Some(BREATH),
+            Ok(Rest::Nothing) => None,
+            Err(error) => {
+                tracing::debug!(%error, "the database was not made smaller; the next pause tries again");
+                None
+            }
         }
     }
 
@@ -444,6 +465,10 @@ impl Graves {
     }
 }
 
+/// Nothing came for so long: then there is time to make the file smaller.
+const IDLE: Duration = Duration::from_millis(200);
+/// Between two slices of that, so that it takes less than half of the disk's time.
+const BREATH: Duration = Duration::from_millis(10);
 /// So many batches wait at most: far more than clients can have unacknowledged in one commit's time.
 const WAITING_BATCHES: usize = 16 * 1024;
 /// So many bytes wait at most: a disk that stalls must not fill the memory.

@@ -115,6 +115,45 @@ fn config_check_finds_nothing_wrong_with_the_example() {
 }
 
 #[test]
+fn config_check_says_which_certificate_files_cannot_be_used_and_why() {
+    let desk = Desk::new()
+        .file("usual.toml", "[tls]\n")
+        .file("text.pem", "no certificate\n")
+        .file(
+            "wrong.toml",
+            "[tls]\ncertificate = \"missing.crt\"\nprivate_key = \"securemq-data/tls/server.crt\"\n\
+             client_ca = \"text.pem\"\ncrl = \"revoked.pem\"\n[[listeners]]\nurl = \"mqtts://0.0.0.0:8883\"\n\
+             authentication = \"certificate\"\n",
+        )
+        .file(
+            "foreign.toml",
+            "[tls]\ncertificate = \"securemq-data/tls/server.crt\"\nprivate_key = \"securemq-data/tls/ca.key\"\n",
+        )
+        .file(
+            "right.toml",
+            "[tls]\ncertificate = \"securemq-data/tls/server.crt\"\nprivate_key = \"securemq-data/tls/server.key\"\n",
+        );
+    let said = |name: &str| desk.run(&format!("config check --config {name}"));
+    assert_eq!(said("usual.toml").out, "ok\n", "what the broker makes itself may be missing");
+    desk.run("cert init");
+    assert_eq!((said("usual.toml").out, said("right.toml").out), ("ok\n".into(), "ok\n".into()));
+    let wrong = said("wrong.toml");
+    assert_eq!(wrong.exit, 1);
+    for problem in [
+        "missing.crt cannot be read: No such file",
+        "server.crt is open to others (mode 0644); run: chmod 600",
+        "text.pem holds no certificate in PEM",
+        "revoked.pem cannot be read: No such file",
+        "name a certificate in PEM",
+    ] {
+        assert!(wrong.err.contains(problem), "{problem}: {}", wrong.err);
+    }
+    let foreign = said("foreign.toml");
+    let problem = "server.crt and the key in securemq-data/tls/ca.key cannot be used";
+    assert!(foreign.exit == 1 && foreign.err.contains(problem), "{}", foreign.err);
+}
+
+#[test]
 fn config_check_names_every_wrong_key_with_the_nearest_right_one() {
     Desk::new()
         .file(

@@ -40,6 +40,7 @@ mod cli_cert;
 mod backup;
 mod cli_key;
 mod cli_transfer;
+mod schema;
 mod damage;
 mod admin;
 mod fuzz_corpus;

@@ -69,6 +69,26 @@ pub struct TlsSettings {
     config: ArcSwap<ServerConfig>,
 }
 
+impl TlsOptions {
+    /// Everything that is wrong with the files, without those that are still to be made.
+    pub fn problems(&self, is_still_made: impl Fn(&Path) -> bool) -> Vec<TlsSettingsError> {
+        let TlsFiles { certificate, key, client_ca, revocations } = &self.files;
+        let mut problems = Vec::new();
+        problems.extend(read_certificates(certificate).err().filter(|_| !is_still_made(certificate)));
+        problems.extend(read_private_key(key).err().filter(|_| !is_still_made(key)));
+        if let Some(ca) = client_ca {
+            problems.extend(read_certificates(ca).err().filter(|_| !is_still_made(ca)));
+        }
+        problems.extend(revocations.iter().filter_map(|list| read_revocations(list).err()));
+        let all = [certificate, key].into_iter().chain(client_ca);
+        if problems.is_empty() && !all.into_iter().any(|path| is_still_made(path)) {
+            // Each of them is what it should be; whether they belong together is left.
+            problems.extend(build(self).err());
+        }
+        problems
+    }
+}
+
 impl TlsSettings {
     /// Reads the files.
     pub fn load(options: TlsOptions) -> Result<Self, TlsSettingsError> {

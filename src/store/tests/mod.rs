@@ -11,6 +11,7 @@ mod logs;
 mod raw;
 mod retained;
 mod rotation;
+mod shrink;
 mod tampering;
 mod writer;
 
