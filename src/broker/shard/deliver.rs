@@ -192,7 +192,7 @@ impl Shard {
             return;
         }
         if queued.qos == QoS::ExactlyOnce && self.has_taken(index) {
-            return;
+            return self.wait_for_takers(effects);
         }
         let is_first = session.outbound.queue_is_empty_for(queued.qos);
         if is_first && may_send(session, queued.qos, self.limits.high_water) {

@@ -138,6 +138,14 @@ impl Shard {
         self.journal.once.zip(session).is_some_and(|(once, session)| session.once.contains(&once))
     }
 
+    /// A receiver has the message that is being routed: whoever publishes it again is told so once the disk knows.
+    pub(super) fn wait_for_takers(&mut self, effects: &mut Effects) {
+        let takers = self.journal.once.and_then(|once| self.journal.takers.get(&once));
+        if takers.is_some_and(|takers| self.journal.stored_up_to < takers.last) {
+            self.begin_frame(self.limits.durabilities.of_identifiers(), effects);
+        }
+    }
+
     /// The session has taken the message that is being routed from now on.
     fn take_once(&mut self, index: u32) {
         if let Some(once) = self.journal.once
@@ -145,7 +153,9 @@ impl Shard {
             && session.once.insert(once)
         {
             let change = self.promises.coming_commit();
-            let takers = self.journal.takers.entry(once).or_insert_with(|| Takers { change, sessions: Vec::new() });
+            let none = || Takers { change, last: change, sessions: Vec::new() };
+            let takers = self.journal.takers.entry(once).or_insert_with(none);
+            takers.last = change;
             takers.sessions.push(index);
         }
     }
