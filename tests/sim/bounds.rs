@@ -17,6 +17,9 @@ pub struct Bounds {
     /// Messages queued for one session, and for all of a shard.
     one: Option<usize>,
     all: Option<usize>,
+    /// Bytes likewise.
+    bytes_of_one: Option<usize>,
+    bytes_of_all: Option<usize>,
 }
 
 impl Bounds {
@@ -35,6 +38,8 @@ impl Bounds {
         }
         bounds.one = random.chance(60).then(|| random.between(1, 12));
         bounds.all = random.chance(50).then(|| random.between(2, 40));
+        bounds.bytes_of_one = random.chance(25).then(|| random.between(50, 3000));
+        bounds.bytes_of_all = random.chance(25).then(|| random.between(50, 10_000));
         bounds
     }
 
@@ -48,6 +53,8 @@ impl Bounds {
         let topics = self.topics.iter().map(settings).collect();
         Limits {
             max_queued_messages: self.one.unwrap_or(limits.max_queued_messages),
+            max_queued_bytes: self.bytes_of_one.unwrap_or(limits.max_queued_bytes),
+            max_all_queued_bytes: self.bytes_of_all.unwrap_or(limits.max_all_queued_bytes),
             max_all_queued_messages: self.all.unwrap_or(limits.max_all_queued_messages),
             durabilities: Arc::new(Durabilities::new(Durability::Commit, [], topics)),
             ..limits.clone()
@@ -56,7 +63,8 @@ impl Bounds {
 
     /// Whether a publisher may be told that a queue is full. Without a bound none is.
     pub fn may_refuse(&self, topic: &str) -> bool {
-        (self.one.is_some() || self.all.is_some())
+        let bounds = [self.one, self.all, self.bytes_of_one, self.bytes_of_all];
+        bounds.iter().any(Option::is_some)
             && self.find(topic).is_some_and(|(_, _, queue_full)| *queue_full == QueueFull::Refuse)
     }
 
