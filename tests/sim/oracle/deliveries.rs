@@ -447,10 +447,8 @@ impl Oracle {
     ) {
         // Its connection may have ended while it waited for the disk: then nobody can say that it was not sent.
         // One in memory is not written, and waits behind those that are.
-        let is_in_memory = number.is_some_and(|number| {
-            let new = &self.messages[number as usize].new;
-            self.bounds.is_in_memory(&new.topic, new.qos)
-        });
+        let message = &delivery.message;
+        let is_in_memory = self.bounds.is_in_memory(message.topic.as_str(), message.qos);
         let was_written = is_in_memory || self.sent_with.contains_key(&(key.clone(), packet_id));
         let session = self.sessions.entry(key.clone()).or_default();
         match session.in_flight.get(&packet_id) {
