@@ -10,6 +10,7 @@
 
 mod random;
 mod rules;
+mod bounds;
 mod disk;
 mod network;
 mod oracle;

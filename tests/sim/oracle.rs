@@ -4,16 +4,18 @@
 //! It is told of every input before a shard handles it and of every effect in order. What it knows is kept by subject:
 //! `answers` of connections (acknowledgements, their order, quotas), `deliveries` of sessions (who must and may be sent
 //! what), `retained` of what every topic must end up with, `journal` of what is on disk, `restart` of what outlives the
-//! broker's process. Time inside it is the number of the input.
+//! broker's process, `drops` of what full queues do to messages. Time inside it is the number of the input.
 
 mod answers;
 mod deliveries;
 mod retained;
 mod journal;
 mod restart;
+mod drops;
 
 pub use restart::Found;
 
+use crate::bounds::Bounds;
 use crate::rules::Rules;
 use answers::Connection;
 use deliveries::{Owed, Session};
@@ -31,6 +33,7 @@ pub struct Oracle {
     /// Counts the inputs.
     moment: u64,
     shards: u16,
+    bounds: Bounds,
     /// All policies there were, by generation.
     rules: Vec<Rules>,
     /// Which of them each shard has.
@@ -63,6 +66,9 @@ pub struct Oracle {
     routings: BTreeMap<(u16, Ticket), (u64, u64)>,
     /// The last change of the session that the CONNECT at hand is about.
     journaled: Option<(u16, CommitId)>,
+    /// Messages that sessions went without because a queue was full, as the log has them; and those that they lack.
+    dropped: BTreeMap<SessionKey, u64>,
+    lacking: BTreeMap<SessionKey, u64>,
     /// Topics of wills that this input must bring out or refuse.
     wills_due: Vec<String>,
     /// The sessions that have no will any more since this input, because it is sent or taken back.
@@ -116,12 +122,16 @@ struct Known {
     waits: Vec<(u64, (u16, CommitId))>,
     /// It may be answered in more than one way.
     is_unsure: bool,
+    /// Its publisher may be told that a queue is full; then it was not taken over.
+    may_be_refused: bool,
 }
 
 impl Known {
     /// How often it counts as published to those who take it at QoS 2. The store may not know of a will that it was sent.
     fn publications(&self) -> usize {
-        if self.new.will_of.is_some() { self.routed.len() } else { self.published_in.len().max(1) + self.refusals }
+        // A refusal may be lost on its way, and what comes then is another message.
+        let counts_each = self.new.will_of.is_some() || self.may_be_refused;
+        if counts_each { self.routed.len() } else { self.published_in.len().max(1) + self.refusals }
     }
 }
 
@@ -161,11 +171,12 @@ enum Current {
 
 impl Oracle {
     /// One that knows of no broker yet.
-    pub fn new() -> Self {
+    pub fn new(bounds: Bounds) -> Self {
         Self {
             now: Timestamp::default(),
             moment: 0,
             shards: 0,
+            bounds,
             rules: vec![Rules::open(0)],
             applied: Vec::new(),
             messages: Vec::new(),
@@ -186,6 +197,8 @@ impl Oracle {
             received_with: BTreeMap::new(),
             routings: BTreeMap::new(),
             journaled: None,
+            dropped: BTreeMap::new(),
+            lacking: BTreeMap::new(),
             wills_due: Vec::new(),
             wills_let_go: Vec::new(),
             broken: None,
@@ -218,6 +231,7 @@ impl Oracle {
             commit_failed: false,
             waits: Vec::new(),
             is_unsure: false,
+            may_be_refused: false,
         });
         self.messages.len() as u64 - 1
     }
@@ -325,7 +339,9 @@ impl Oracle {
         let (now, moment) = (self.now, self.moment);
         let known = &self.messages[number as usize];
         let is_allowed = self.rules_of(shard).may(Permission::Publish, &known.new.key, &known.new.topic);
+        let may_be_refused = version == ProtocolVersion::V5 && self.bounds.may_refuse(&known.new.topic);
         let known = self.message(number);
+        known.may_be_refused = may_be_refused;
         let is_repetition = publish.qos == QoS::ExactlyOnce && known.is_taken;
         if !is_repetition {
             known.is_refused = !is_allowed;
@@ -374,7 +390,7 @@ impl Oracle {
     fn repetition_is_routed(&mut self, number: u64) {
         let (now, moment) = (self.now, self.moment);
         let known = self.message(number);
-        if !known.commit_failed {
+        if !(known.commit_failed || known.may_be_refused && known.answered.is_none()) {
             return self.violation(&format!("message {number} is routed again"));
         }
         known.is_unsure = false;
@@ -475,6 +491,9 @@ impl Oracle {
         match &event.kind {
             EventKind::Connected { .. } => self.connection_begins(),
             EventKind::Subscribed { filter, qos } => self.subscription_begins(shard, filter.as_str(), *qos),
+            EventKind::Dropped { reason: Reason::QueueFull | Reason::BrokerFull, count, .. } => {
+                self.drop_is_logged(&event.who, *count);
+            }
             EventKind::Unsubscribed { filter } => self.subscription_ends(filter.as_str()),
             EventKind::Published { topic, .. } | EventKind::PublishRefused { topic, .. } => {
                 if let Current::Publish { number, .. } = self.current

@@ -8,6 +8,7 @@
 mod restart;
 mod ending;
 
+use crate::bounds::Bounds;
 use crate::client::{Client, Manners, Phase};
 use crate::disk::Disk;
 use crate::network::{Network, Stage, Wire};
@@ -161,7 +162,8 @@ impl World {
     pub fn new(seed: u64, traces: bool) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::random(&mut random);
-        let limits = limits(&mut random);
+        let bounds = Bounds::random(seed);
+        let limits = bounds.apply(&limits(&mut random));
         let mut taken: Vec<SessionKey> = Vec::new();
         let mut clients = Vec::new();
         for _ in 0..random.between(2, 10) {
@@ -184,7 +186,7 @@ impl World {
             loads: VecDeque::new(),
             unread: BTreeSet::new(),
             disk: Disk::new(),
-            oracle: Oracle::new(),
+            oracle: Oracle::new(bounds),
             policy: Rules::open(0).policy(),
             steps: 0,
             inputs: 0,

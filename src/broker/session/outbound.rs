@@ -399,6 +399,8 @@ impl Outbound {
     pub fn put_inflight(&mut self, packet_id: PacketId, queued: Queued, stage: Stage) {
         self.serial = self.serial.wrapping_add(1);
         self.inflight.push_back(Sent { packet_id, queued, stage, record: CommitId(0), serial: self.serial });
+        // Of what came between it and the next nobody knows how much it was, so it counts as a whole round.
+        self.serial = self.serial.wrapping_add(Self::SAFE_ROUND);
         self.next_id = Some(packet_id.next());
     }
 
@@ -420,7 +422,7 @@ impl Outbound {
 
     fn free_packet_id(&mut self) -> PacketId {
         let mut id = self.next_id.unwrap_or(PacketId::FIRST);
-        // Identifiers are given in turn, so one can only be in use if the oldest message in flight was sent nearly a
+        // Identifiers are given in turn, so unless it was put back one can only be in use if the oldest message in flight was sent nearly a
         // whole round ago. The receive maximum is at most 65,535, of which that message has one, so the search ends.
         let oldest = self.inflight.front().map_or(self.serial, |sent| sent.serial);
         if self.serial.wrapping_sub(oldest) >= Self::SAFE_ROUND {
@@ -538,6 +540,16 @@ mod tests {
             assert!(outbound.acknowledge(given, Stage::Ack).is_some());
         }
         assert_eq!(outbound.inflight_len(), 2);
+    }
+
+    /// How long a round was under way before the broker ended, nobody knows. [v5:MQTT-2.2.1-4]
+    #[test]
+    fn an_identifier_that_came_back_is_not_given_again_while_it_is_in_use() {
+        let mut outbound = Outbound::default();
+        outbound.put_inflight(id(10), queued(QoS::ExactlyOnce), Stage::Rec);
+        outbound.put_inflight(id(8), queued(QoS::AtLeastOnce), Stage::Ack);
+        let given: Vec<_> = (0..3).map(|_| outbound.send(queued(QoS::AtLeastOnce))).collect();
+        assert_eq!(given, [id(9), id(11), id(12)]);
     }
 
     /// [v5:MQTT-4.6.0-1]

@@ -301,13 +301,17 @@ impl Oracle {
         }
         let has_failed = outcomes.contains(&Some(CommitOutcome::Failed));
         let is_stored = is_known && outcomes.iter().all(|outcome| *outcome == Some(CommitOutcome::Stored));
-        let is_true = if is_refused { has_failed && speaks } else { is_stored };
+        let is_full = known.may_be_refused && self.a_queue_was_full();
+        let is_stored = is_stored || (is_known && self.bounds.is_in_memory(&known.new.topic, known.new.qos));
+        let is_true = if is_refused { (has_failed || is_full) && speaks } else { is_stored };
         if !is_true {
             self.violation(&format!(
                 "message {} is acknowledged with {:?}, its commits being {outcomes:?}, all shards knowing it: {is_known}",
                 answer.number, ack.reason
             ));
-        } else if !is_refused {
+        } else if is_refused {
+            self.message(answer.number).is_taken &= !is_full;
+        } else {
             self.message(answer.number).answered = Some(routed);
         }
     }

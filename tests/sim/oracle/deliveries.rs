@@ -4,7 +4,7 @@ use super::{Current, Known, Oracle};
 use crate::rules::matches;
 use securemq::broker::{CommitId, ConnectionId, Delivery, DurableId, Permission, SessionKey, Timestamp};
 use securemq::protocol::{Connect, PacketId, Publish, QoS, RetainHandling};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A session as its client may expect it to be kept.
 #[derive(Default)]
@@ -90,7 +90,7 @@ pub struct Owed {
     /// When the message was routed that owes it.
     pub since: u64,
     pub to: Creditor,
-    filter: String,
+    pub filter: String,
 }
 
 pub enum Creditor {
@@ -446,7 +446,10 @@ impl Oracle {
         delivery: &Delivery,
     ) {
         // Its connection may have ended while it waited for the disk: then nobody can say that it was not sent.
-        let was_written = self.sent_with.contains_key(&(key.clone(), packet_id));
+        // One in memory is not written, and waits behind those that are.
+        let message = &delivery.message;
+        let is_in_memory = self.bounds.is_in_memory(message.topic.as_str(), message.qos);
+        let was_written = is_in_memory || self.sent_with.contains_key(&(key.clone(), packet_id));
         let session = self.sessions.entry(key.clone()).or_default();
         match session.in_flight.get(&packet_id) {
             None if delivery.dup && !was_written => {
@@ -519,7 +522,7 @@ impl Oracle {
             let has_expired = known.expires_at.is_some_and(|end| end <= self.now || is_taken_again);
             known.is_acknowledged && !known.is_given_up && !has_expired
         };
-        if let Some(owed) = self.owed.iter().find(is_due) {
+        if let Some(owed) = self.owed.iter().filter(is_due).find(|owed| !self.was_dropped(owed)) {
             let whom = match &owed.to {
                 Creditor::Session(key) => format!("{key:?}"),
                 Creditor::Group(members) => format!("the group of {members:?}"),
@@ -527,6 +530,13 @@ impl Oracle {
             let what = format!("message {} never reached {whom} through {}", owed.number, owed.filter);
             return self.violation(&what);
         }
+        // One message is one, however many subscriptions want it.
+        let of_session = |owed: &Owed| match &owed.to {
+            Creditor::Session(key) => Some((key.clone(), owed.number)),
+            Creditor::Group(_) => None,
+        };
+        let lacking: BTreeSet<_> = self.owed.iter().filter(is_due).filter_map(of_session).collect();
+        self.count_what_is_lacking(lacking.into_iter().map(|(key, _)| key).collect());
         for (key, session) in &self.sessions {
             let is_connected = session.exists && session.gone_since.is_none();
             // A retained message is not sent again, either, if its publisher has lost the right to it.

@@ -5,7 +5,7 @@
 
 use super::answers::{Connection, Will};
 use super::deliveries::{Flight, Session, Subscription};
-use super::{Oracle, number_in, user_of};
+use super::{Known, Oracle, number_in, user_of};
 use securemq::broker::{
     CommitId, CommitOutcome, ConnectionId, DurableId, KeptStage, KeptWill, Message, Receiver, Record, SessionKey,
     SubscriptionOptions, Timestamp,
@@ -91,7 +91,9 @@ impl Oracle {
                 if is_safe_will { self.moment } else { known.answered.unwrap_or_default() }
             })
             .collect();
-        self.owed.retain(|owed| owed.since <= safe_until[owed.number as usize]);
+        let in_memory: Vec<bool> =
+            self.messages.iter().map(|Known { new, .. }| self.bounds.is_in_memory(&new.topic, new.qos)).collect();
+        self.owed.retain(|owed| owed.since <= safe_until[owed.number as usize] && !in_memory[owed.number as usize]);
         let over: BTreeSet<_> =
             self.endings.iter().filter(|(change, _)| self.is_safe(*change)).map(|(_, session)| *session).collect();
         self.ended.retain(|session, _| !over.contains(session));

@@ -212,7 +212,7 @@ impl Oracle {
             {
                 continue;
             }
-            for key in self.subscribers_to_the_state(topic, new) {
+            for key in self.subscribers_to_the_state(topic, new).into_iter().filter(|key| !self.lacks_some(key)) {
                 let session = &self.sessions[key];
                 let since = session.asked_for_the_state(topic);
                 if session.when_received(last.number) < since {

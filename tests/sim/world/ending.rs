@@ -219,6 +219,7 @@ impl World {
         if let Some(what) = left.or(on_disk) {
             self.oracle.violation(&what);
         }
+        self.oracle.check_drops();
     }
 
     /// Time passes until no shard waits for any moment.

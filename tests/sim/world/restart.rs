@@ -4,7 +4,9 @@
 use super::World;
 use crate::oracle::Found;
 use crate::rules::Rules;
-use securemq::broker::{ChunkId, CommitOutcome, Effects, Input, Record, Shard, ShardId, Timestamp, shard_of_partition};
+use securemq::broker::{
+    ChunkId, CommitOutcome, Durability, Effects, Input, Record, Shard, ShardId, Timestamp, shard_of_partition,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -195,8 +197,13 @@ impl World {
         // A start asks the rights of the day.
         let sessions = live.values_mut().chain(recovered.values_mut());
         for record in sessions.flatten() {
-            if let Record::Subscribed { options, .. } = record {
-                options.check_delivery = false;
+            match record {
+                Record::Subscribed { options, .. } => options.check_delivery = false,
+                // What is on disk is as safe as anything.
+                Record::Queued { message, .. } | Record::InFlight { message, .. } => {
+                    Arc::make_mut(message).durability = Durability::Commit;
+                }
+                _ => {}
             }
         }
         if live != recovered {
