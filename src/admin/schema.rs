@@ -72,7 +72,7 @@ macro_rules! client {
     ($($more:literal),*) => {
         &[
             "id: string", "client_id: string", "user: string?", "role: string?", "address: string", "connected: boolean",
-            "version: string?", "encrypted: boolean?", "since: integer?", "gone_since: integer?", "keep_alive: integer?",
+            "version: string?", "transport: tcp|tls|websocket|secure-websocket|pages|secure-pages?", "encrypted: boolean?", "since: integer?", "gone_since: integer?", "keep_alive: integer?",
             "expiry_s: integer", "subscriptions: integer", "inflight: integer", "queued: integer",
             "queued_bytes: integer", "sent: integer?", "received: integer?" $(, $more)*
         ]
