@@ -6,7 +6,7 @@ use super::guesses::Guesses;
 use super::look::Look;
 use super::problem::AdminError;
 use super::scope::{Person, Scope, Sight};
-use super::sessions::Sessions;
+use super::sessions::{PasswordMark, Sessions};
 use crate::auth::{self, Account, Authenticator, Fingerprint, TlsFolder};
 use crate::broker::UserName;
 use crate::config::Setting;
@@ -99,7 +99,7 @@ impl Office {
         if let Live::There(_) = self.live {
             self.authenticator.replace_directory(accounts(&directory));
         }
-        self.sessions.keep(|person| is_still(&directory, person));
+        self.sessions.keep(|person| password_of(&directory, person));
         self.directory.store(Arc::clone(&directory));
         Ok(directory)
     }
@@ -123,8 +123,11 @@ impl Office {
     }
 }
 
-fn is_still(directory: &Directory, person: &Person) -> bool {
-    directory.users.iter().any(|user| user.name == person.name && user.role == person.role && user.enabled)
+/// The password of somebody who still is who it was and may log in.
+pub fn password_of(directory: &Directory, person: &Person) -> Option<PasswordMark> {
+    let mut users = directory.users.iter();
+    let user = users.find(|user| user.name == person.name && user.role == person.role && user.enabled)?;
+    user.password.as_ref().map(|stored| PasswordMark::of(stored.expose_secret()))
 }
 
 /// The accounts of a directory, as logins need them.

@@ -3,6 +3,7 @@
 use super::call::{Call, Page, done, json, limit};
 use super::problem::AdminError;
 use super::scope::Sight;
+use super::sessions::PasswordMark;
 use crate::auth::{PasswordCost, generate_password, hash_password};
 use crate::broker::{ClassName, RoleName, UserName};
 use crate::store::{Access, Directory, StoredUser, UnixMillis};
@@ -261,6 +262,9 @@ pub async fn set_password(call: Call) -> Result<HttpResponse, AdminError> {
     let chosen = password(new.password, new.generate)?;
     let chosen = chosen.ok_or_else(|| AdminError::invalid("password", "give one, or have one made up"))?;
     let hash = hash(chosen.clone()).await?;
+    if let Some(login) = call.login.as_ref().filter(|login| login.session.person.name == name) {
+        call.office.sessions.expect_password(&login.secret, PasswordMark::of(hash.expose_secret()));
+    }
     call.office.database.set_password(&name, Some(hash), UnixMillis::now()).await?;
     call.record("user passwd", name.to_string()).await?;
     let generated = Some(chosen.expose_secret()).filter(|_| new.generate);
