@@ -8,6 +8,7 @@ use super::cert::CertCommand;
 use super::class::ClassCommand;
 use super::config::ConfigCommand;
 use super::context::GlobalFlags;
+use super::key::KeyCommand;
 use super::logs::LogsCommand;
 use super::publish::PublishCommand;
 use super::restore::RestoreCommand;
@@ -52,6 +53,8 @@ pub enum Command {
     Logs(LogsCommand),
     /// Make and list certificates: the authority's, the broker's and those of clients
     Cert(CertCommand),
+    /// Seal everything with a new key, or list the keys
+    Key(KeyCommand),
     /// Write everything to one sealed file, or check such a file
     Backup(BackupCommand),
     /// Put a backup in the place of the data
@@ -83,6 +86,7 @@ impl Command {
             | Self::ApiKey(_)
             | Self::Acl(_)
             | Self::Logs(_)
+            | Self::Key(_)
             | Self::Cert(_) => &[],
             Self::Config(command) => command.listen(),
             Self::Export(_) | Self::Import(_) => &[],

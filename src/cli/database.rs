@@ -4,7 +4,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::passphrase::{SECRET_LIMIT, read_secret, secret_text};
 use crate::config::KeySettings;
-use crate::store::{Database, MasterKey, Salt, StoreError, create_private_folder};
+use crate::store::{Database, MasterKey, NewKeyFile, Salt, StoreError, create_private_folder};
 use secrecy::SecretString;
 use std::fs::File;
 use std::io::Read;
@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 
 /// The variable that may hold the master key.
 const KEY_VARIABLE: &str = "SECUREMQ_MASTER_KEY";
+
+/// The variable that may hold the one that is to take its place.
+const NEW_KEY_VARIABLE: &str = "SECUREMQ_NEW_MASTER_KEY";
 
 /// The systemd credential that may hold it.
 const KEY_CREDENTIAL: &str = "securemq-master-key";
@@ -48,7 +51,55 @@ pub async fn master_key(context: &Context) -> Result<MasterKey, CliError> {
         // A damaged database may have none to tell, and a key that is no passphrase needs none.
         (salt, KeySettings::Made | KeySettings::File(_)) => salt.unwrap_or_default(),
     };
-    existing_key(&context.config.key, folder, salt)
+    let key = existing_key(&context.config.key, folder, salt)?;
+    finish_rotation(&context.config.key, folder, salt, key).await
+}
+
+/// A rotation of the master key that a crash ended may have changed the database and not the file yet: then the key that
+/// opens is in the file beside it, which takes its place now.
+async fn finish_rotation(
+    settings: &KeySettings,
+    folder: &Path,
+    salt: Option<Salt>,
+    key: MasterKey,
+) -> Result<MasterKey, CliError> {
+    let file = file_of(settings, folder);
+    let left = NewKeyFile::left_behind(&file).filter(|_| !is_handed_over());
+    let Some(left) = left else { return Ok(key) };
+    if !matches!(Database::is_opened_by(folder, &key).await, Ok(false)) {
+        return Ok(key);
+    }
+    let new = key_in(settings, &NewKeyFile::beside(&file), salt)?;
+    if Database::is_opened_by(folder, &new).await? {
+        left.put_in_force()?;
+        return Ok(new);
+    }
+    Ok(key)
+}
+
+/// The file that the key is in, or the passphrase that makes it.
+pub fn file_of(settings: &KeySettings, folder: &Path) -> PathBuf {
+    match settings {
+        KeySettings::Made => key_file(folder),
+        KeySettings::File(path) | KeySettings::PassphraseFile(path) => path.clone(),
+    }
+}
+
+/// The key that the environment hands over to take the place of the present one.
+pub fn new_key_of_environment() -> Result<MasterKey, CliError> {
+    let text = std::env::var(NEW_KEY_VARIABLE).map_err(|_| {
+        CliError::failed(
+            "the master key is handed over, so the new one has to be, too",
+            format_args!("put it into {NEW_KEY_VARIABLE}: make one with `openssl rand -hex 32`"),
+        )
+    })?;
+    Ok(MasterKey::parse(&SecretString::from(text))?)
+}
+
+/// Whether the environment or systemd hands the key over.
+pub fn is_handed_over() -> bool {
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(KEY_CREDENTIAL));
+    std::env::var_os(KEY_VARIABLE).is_some() || credential.is_some_and(|path| path.exists())
 }
 
 /// The key that the environment or systemd hands over, before anything that is configured.
@@ -71,17 +122,21 @@ pub fn existing_key(settings: &KeySettings, folder: &Path, salt: Option<Salt>) -
     if let Some(key) = handed_over()? {
         return Ok(key);
     }
+    key_in(settings, &file_of(settings, folder), salt)
+}
+
+/// The key in a file of the configured kind, for a database with this salt.
+fn key_in(settings: &KeySettings, file: &Path, salt: Option<Salt>) -> Result<MasterKey, CliError> {
     Ok(match settings {
-        KeySettings::Made => MasterKey::load(&key_file(folder))?,
-        KeySettings::File(path) => MasterKey::load(path)?,
-        KeySettings::PassphraseFile(path) => {
+        KeySettings::Made | KeySettings::File(_) => MasterKey::load(file)?,
+        KeySettings::PassphraseFile(_) => {
             let salt = salt.ok_or_else(|| {
                 CliError::failed(
                     "the database was made with a key and not with a passphrase",
                     "remove key.passphrase_file from the configuration, or name the key with key.file",
                 )
             })?;
-            MasterKey::from_passphrase(&read_secret(path)?, salt)?
+            MasterKey::from_passphrase(&read_secret(file)?, salt)?
         }
     })
 }

@@ -23,6 +23,7 @@ mod apikey;
 mod acl;
 mod logs;
 mod cert;
+mod key;
 mod backup;
 mod restore;
 mod transfer;

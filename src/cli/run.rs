@@ -49,6 +49,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Acl(command) => command.run(context).await,
         Command::Logs(command) => command.run(context).await,
         Command::Cert(command) => command.run(context).await,
+        Command::Key(command) => command.run(context).await,
         Command::Backup(command) => command.run(context).await,
         Command::Restore(command) => command.run(context).await,
         Command::Export(command) => command.run(context).await,

@@ -84,6 +84,7 @@ impl Broker {
         version: &str,
     ) -> Result<Self, ServerError> {
         let lock = Arc::new(FolderLock::take(&config.data_dir).await?);
+        database.drop_unused_keys().await?;
         let directory = database.directory().await?;
         if let Some(role) = &config.auth.anonymous_role
             && !directory.roles.iter().any(|known| known.name == *role)

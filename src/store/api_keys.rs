@@ -71,7 +71,7 @@ impl Database {
         let row: Option<(i64, Vec<u8>, Vec<u8>)> =
             query_as("SELECT id, owner_index, sealed FROM api_keys WHERE key_index = ?")
                 .bind(key_index(self.keys(), secret).as_bytes())
-                .fetch_optional(&mut *self.readers().acquire().await?)
+                .fetch_optional(&mut *self.reader().await?)
                 .await?;
         row.map(|row| open(self.keys(), row)).transpose()
     }
@@ -79,7 +79,7 @@ impl Database {
     /// All keys, by number.
     pub async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
         let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = query_as("SELECT id, owner_index, sealed FROM api_keys ORDER BY id")
-            .fetch_all(&mut *self.readers().acquire().await?)
+            .fetch_all(&mut *self.reader().await?)
             .await?;
         rows.into_iter().map(|row| open(self.keys(), row)).collect()
     }

@@ -33,7 +33,7 @@ impl Seat {
 impl Database {
     /// All classes, by name.
     pub async fn classes(&self) -> Result<Vec<PolicyClass>, StoreError> {
-        all_classes(&mut *self.readers().acquire().await?, self.keys()).await
+        all_classes(&mut *self.reader().await?, self.keys()).await
     }
 
     /// Adds a class without members. The first one of a store brings the rules with it that make classes what they are:

@@ -3,7 +3,7 @@
 use super::connection::options;
 use super::database::{Database, GENERATION, GENERATION_IN_FORCE};
 use super::error::StoreError;
-use super::keys::{DataKey, Keyring, MasterKey, StoreId};
+use super::keys::{DataKey, Keyring, LastingKeys, MasterKey, StoreId};
 use super::migrate::{apply, migrations};
 use super::names::NameTable;
 use super::private_file::{PrivateFile, create_private_folder, put_in_place, remove_if_there};
@@ -76,7 +76,7 @@ pub(super) async fn fill(connection: &mut SqliteConnection, key: &MasterKey) -> 
         .bind(LAST_RULE)
         .execute(&mut *connection)
         .await?;
-    let keys = Keyring::new(&data_key, &[])?;
+    let keys = Keyring::new(&LastingKeys::of(&data_key)?, &[data_key])?;
     add_built_in_roles(connection, &keys).await?;
     for (role, pattern, what) in BUILT_IN_RULES {
         insert_rule(connection, &keys, built_in_rule(role, pattern, *what)?).await?;

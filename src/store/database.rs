@@ -7,8 +7,10 @@ use super::keys::{Keyring, MasterKey, Salt};
 use super::migrate::{migrations, upgrade};
 use super::private_file::PrivateFile;
 use super::replacement::{finish_replacement, is_replacement_pending};
-use super::wrapping::{load_keys, salt_of};
+use super::seal::SealKey;
+use super::wrapping::{salt_of, unwrap_keys, wrapping_key};
 use crate::broker::Durability;
+use sqlx::pool::PoolConnection;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool, query, query_scalar};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,8 @@ pub struct Database {
 struct Shared {
     path: PathBuf,
     keys: Keyring,
+    /// Wraps the data keys: what a running broker needs to learn of a new one.
+    wrapping: SealKey,
     readers: SqlitePool,
 }
 
@@ -51,6 +55,22 @@ impl Database {
         Ok(salt)
     }
 
+    /// Whether a key is the master key of the database of a data folder.
+    pub async fn is_opened_by(folder: &Path, key: &MasterKey) -> Result<bool, StoreError> {
+        let path = Self::path_in(folder);
+        let readers = readers(&path);
+        let mut reader = readers.acquire().await?;
+        let wrapping = wrapping_key(&mut reader, key).await?;
+        let opened = unwrap_keys(&mut reader, &path, &wrapping).await;
+        drop(reader);
+        readers.close().await;
+        match opened {
+            Ok(_) => Ok(true),
+            Err(StoreError::WrongKey { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Opens the database of a data folder; one of an earlier schema is backed up and brought up to date.
     pub async fn open(folder: &Path, key: &MasterKey) -> Result<Self, StoreError> {
         finish_replacement(folder)?;
@@ -58,9 +78,12 @@ impl Database {
         demand_database(&path)?;
         upgrade(&path, migrations()).await?;
         let readers = readers(&path);
-        let keys = load_keys(&mut *readers.acquire().await?, &path, key).await?;
+        let mut reader = readers.acquire().await?;
+        let wrapping = wrapping_key(&mut reader, key).await?;
+        let keys = unwrap_keys(&mut reader, &path, &wrapping).await?.keyring()?;
+        drop(reader);
         let changes = Arc::new(ChangeConnection::new(&path));
-        Ok(Self { shared: Arc::new(Shared { path, keys, readers }), changes })
+        Ok(Self { shared: Arc::new(Shared { path, keys, wrapping, readers }), changes })
     }
 
     /// Closes the connections of all clones, after what they do now. If no other process has it open, the database is
@@ -84,12 +107,32 @@ impl Database {
         &self.shared.keys
     }
 
-    pub(super) fn readers(&self) -> &SqlitePool {
-        &self.shared.readers
+    pub(super) fn wrapping(&self) -> &SealKey {
+        &self.shared.wrapping
     }
 
+    /// A connection for reading what is sealed, whichever key another process has sealed it with meanwhile.
+    pub(super) async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        let mut reader = self.shared.readers.acquire().await?;
+        self.learn_keys(&mut reader).await?;
+        Ok(reader)
+    }
+
+    /// Begins a change; it seals with the key that is the latest within it.
     pub(super) async fn change(&self) -> Result<Change<'_>, StoreError> {
-        self.changes.begin(Durability::Commit).await
+        let mut change = self.changes.begin(Durability::Commit).await?;
+        self.learn_keys(change.connection()).await?;
+        Ok(change)
+    }
+
+    /// Takes up the data keys that another process has made.
+    pub(super) async fn learn_keys(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let latest: Option<i64> = query_scalar("SELECT max(id) FROM data_keys").fetch_one(&mut *connection).await?;
+        if latest <= Some(i64::from(self.keys().latest().0)) {
+            return Ok(());
+        }
+        let unwrapped = unwrap_keys(connection, self.path(), self.wrapping()).await?;
+        self.keys().learn(&unwrapped.keys)
     }
 
     /// Begins a change that must survive this much.
@@ -104,12 +147,12 @@ impl Database {
 
     /// The number of the present users, roles and rules: it grows with every change of them. Cheap.
     pub async fn generation(&self) -> Result<u64, StoreError> {
-        counter(&mut *self.readers().acquire().await?, GENERATION).await
+        counter(&mut *self.shared.readers.acquire().await?, GENERATION).await
     }
 
     /// The generation that the running broker, or the last one that ran, goes by.
     pub async fn generation_in_force(&self) -> Result<u64, StoreError> {
-        counter(&mut *self.readers().acquire().await?, GENERATION_IN_FORCE).await
+        counter(&mut *self.shared.readers.acquire().await?, GENERATION_IN_FORCE).await
     }
 
     /// Says which generation the running broker goes by, for commands that wait until what they changed holds.

@@ -49,7 +49,7 @@ impl Database {
     ///
     /// One row that does not open fails the whole: a policy of which a part is missing must not decide anything.
     pub async fn directory(&self) -> Result<Directory, StoreError> {
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.reader().await?;
         let mut snapshot = reader.begin().await?;
         let directory = Directory {
             generation: generation(&mut snapshot).await?,

@@ -43,6 +43,9 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A new data key would be one too many.
+    #[error("the store has too many data keys; restart the broker, which lets go of those that nothing is sealed with")]
+    TooManyKeys,
     /// There is no database yet.
     #[error("there is no database {}; `securemq serve` makes one, or name its folder with --data-dir", path.display())]
     NoDatabase {

@@ -59,7 +59,7 @@ impl Database {
     pub async fn load_journal(&self, mut each: impl FnMut(JournalRow)) -> Result<Vec<StoreError>, StoreError> {
         let mut damaged = Vec::new();
         let mut order = Order::default();
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.reader().await?;
         let mut rows = query_as("SELECT run, shard, frame, sealed FROM journal ORDER BY seq").fetch(&mut *reader);
         while let Some(row) = rows.try_next().await? {
             match open(self.keys(), row).and_then(|row| order.admit(row)) {

@@ -9,6 +9,7 @@ use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 /// The key to everything: 32 bytes that are kept outside the database.
@@ -49,10 +50,15 @@ impl MasterKey {
     /// A new random key in a new file of mode 0600.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
         let key = Self::generate()?;
-        let mut text = Zeroizing::new(HEXLOWER.encode(key.bytes.as_slice()));
-        text.push('\n');
-        PrivateFile::create(path, text.as_bytes())?;
+        PrivateFile::create(path, key.text().as_bytes())?;
         Ok(key)
+    }
+
+    /// What stands in its file.
+    pub fn text(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(HEXLOWER.encode(self.bytes.as_slice()));
+        text.push('\n');
+        text
     }
 
     /// The key of a file. A file that is open to others, or that somebody else owns, is refused.
@@ -139,6 +145,11 @@ impl DataKey {
         Ok(Self { id: KeyId(1), bytes: Zeroizing::new(random()?) })
     }
 
+    /// The one that takes the place of another.
+    pub(super) fn after(id: KeyId) -> Result<Self, StoreError> {
+        Ok(Self { id: KeyId(id.0.saturating_add(1)), bytes: Zeroizing::new(random()?) })
+    }
+
     pub(super) fn wrap(&self, with: &SealKey) -> Result<Vec<u8>, StoreError> {
         with.seal(&Self::place(self.id), self.bytes.as_slice())
     }
@@ -155,42 +166,78 @@ impl DataKey {
     }
 }
 
-/// The keys that are in use: any of them opens, the latest seals.
-///
-/// Blind indexes and the chain of events keep the first data key: with another one, no row would be found again.
+/// The keys of blind indexes and of the chain of events. They stay when the data keys change: with others, no row would
+/// be found again. The first data key makes them; once that is to go they are stored on their own.
+pub(super) struct LastingKeys {
+    pub(super) index: Zeroizing<[u8; KEY_LEN]>,
+    pub(super) chain: Zeroizing<[u8; KEY_LEN]>,
+}
+
+impl LastingKeys {
+    pub(super) fn of(first: &DataKey) -> Result<Self, StoreError> {
+        let made = |purpose| derive(&[], first.bytes.as_slice(), purpose);
+        Ok(Self { index: made("securemq blind index 1")?, chain: made("securemq event chain 1")? })
+    }
+
+    /// A key as it stands in table meta.
+    pub(super) fn unwrap(
+        place: &Place<'_>,
+        wrapped: &[u8],
+        with: &SealKey,
+    ) -> Result<Zeroizing<[u8; KEY_LEN]>, SealError> {
+        let opened = with.open(place, wrapped)?;
+        <[u8; KEY_LEN]>::try_from(opened.as_slice()).map(Zeroizing::new).map_err(|_| place.error())
+    }
+}
+
+/// The keys that are in use: any of them opens, the latest seals. One more can be added at any time.
 pub(super) struct Keyring {
-    latest: SealKey,
-    all: Vec<SealKey>,
+    /// In ascending order of their id.
+    seals: RwLock<Vec<Arc<SealKey>>>,
     index: hmac::Key,
     chain: hmac::Key,
 }
 
 impl Keyring {
-    /// The keys that these data keys give, in ascending order of their id.
-    pub(super) fn new(first: &DataKey, later: &[DataKey]) -> Result<Self, StoreError> {
-        let mac = |purpose| -> Result<hmac::Key, StoreError> {
-            Ok(hmac::Key::new(hmac::HMAC_SHA256, derive(&[], first.bytes.as_slice(), purpose)?.as_slice()))
-        };
-        Ok(Self {
-            latest: Self::seal_key(later.last().unwrap_or(first))?,
-            all: std::iter::once(first).chain(later).map(Self::seal_key).collect::<Result<_, _>>()?,
-            index: mac("securemq blind index 1")?,
-            chain: mac("securemq event chain 1")?,
-        })
+    /// The keys that these data keys give, which are in ascending order of their id.
+    pub(super) fn new(lasting: &LastingKeys, keys: &[DataKey]) -> Result<Self, StoreError> {
+        let seals = keys.iter().map(Self::seal_key).collect::<Result<_, _>>()?;
+        let mac = |key: &[u8; KEY_LEN]| hmac::Key::new(hmac::HMAC_SHA256, key);
+        Ok(Self { seals: RwLock::new(seals), index: mac(&lasting.index), chain: mac(&lasting.chain) })
     }
 
-    fn seal_key(key: &DataKey) -> Result<SealKey, StoreError> {
-        Ok(SealKey::new(key.id, &*derive(&[], key.bytes.as_slice(), "securemq seal 1")?))
+    fn seal_key(key: &DataKey) -> Result<Arc<SealKey>, StoreError> {
+        Ok(Arc::new(SealKey::new(key.id, &*derive(&[], key.bytes.as_slice(), "securemq seal 1")?)))
+    }
+
+    /// Adds those that are newer than all that it has: from now on the last of them seals.
+    pub(super) fn learn(&self, keys: &[DataKey]) -> Result<(), StoreError> {
+        let mut seals = self.seals.write().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            if seals.last().is_none_or(|last| last.id() < key.id) {
+                seals.push(Self::seal_key(key)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The one that seals.
+    pub(super) fn latest(&self) -> KeyId {
+        self.seals.read().unwrap_or_else(PoisonError::into_inner).last().map_or(KeyId(0), |key| key.id())
+    }
+
+    fn find(&self, matches: impl Fn(&SealKey) -> bool) -> Option<Arc<SealKey>> {
+        let seals = self.seals.read().unwrap_or_else(PoisonError::into_inner);
+        seals.iter().rev().find(|key| matches(key)).cloned()
     }
 
     pub(super) fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Vec<u8>, StoreError> {
-        self.latest.seal(place, plaintext)
+        self.find(|_| true).ok_or_else(|| place.error())?.seal(place, plaintext)
     }
 
     pub(super) fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let id = key_of(sealed);
-        let key = self.all.iter().find(|key| Some(key.id()) == id).ok_or_else(|| place.error())?;
-        key.open(place, sealed)
+        self.find(|key| Some(key.id()) == id).ok_or_else(|| place.error())?.open(place, sealed)
     }
 
     pub(super) fn index(&self, table: &'static str, text: &str) -> BlindIndex {
@@ -302,12 +349,19 @@ mod tests {
     fn old_values_open_after_a_new_data_key_and_new_ones_use_it() {
         let place = Place { table: "users", column: "sealed", row: RowKey::Number(1) };
         let first = DataKey::first().unwrap();
-        let old = Keyring::new(&first, &[]).unwrap();
-        let sealed = old.seal(&place, b"text").unwrap();
-        let second = DataKey { id: KeyId(2), bytes: Zeroizing::new(random().unwrap()) };
-        let new = Keyring::new(&first, &[second]).unwrap();
-        assert_eq!(new.open(&place, &sealed).unwrap().as_slice(), b"text");
-        assert_eq!(key_of(&new.seal(&place, b"text").unwrap()), Some(KeyId(2)));
-        assert_eq!(old.index("users", "alice"), new.index("users", "alice"));
+        let lasting = LastingKeys::of(&first).unwrap();
+        let second = DataKey::after(first.id).unwrap();
+        let keys = Keyring::new(&lasting, &[first]).unwrap();
+        let (sealed, index) = (keys.seal(&place, b"text").unwrap(), keys.index("users", "alice"));
+        keys.learn(std::slice::from_ref(&second)).unwrap();
+        assert_eq!((key_of(&sealed), keys.latest()), (Some(KeyId(1)), KeyId(2)));
+        assert_eq!(keys.open(&place, &sealed).unwrap().as_slice(), b"text");
+        let again = keys.seal(&place, b"text").unwrap();
+        assert_eq!(key_of(&again), Some(KeyId(2)));
+        // Once nothing is sealed with the first, it can go.
+        let without = Keyring::new(&lasting, &[second]).unwrap();
+        assert_eq!(without.open(&place, &again).unwrap().as_slice(), b"text");
+        assert!(without.open(&place, &sealed).is_err());
+        assert_eq!(without.index("users", "alice"), index);
     }
 }

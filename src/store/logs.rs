@@ -138,7 +138,7 @@ impl Database {
                 query_as("SELECT seq, count, sealed FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT ?")
                     .bind(newest)
                     .bind(BATCHES_AT_ONCE)
-                    .fetch_all(&mut *self.readers().acquire().await?)
+                    .fetch_all(&mut *self.reader().await?)
                     .await?;
             if rows.is_empty() {
                 return Ok(page);
@@ -172,7 +172,7 @@ impl Database {
     /// The number of the latest batch; 0 before the first.
     pub async fn last_batch(&self) -> Result<i64, StoreError> {
         let last: Option<i64> =
-            query_scalar("SELECT max(seq) FROM events").fetch_one(&mut *self.readers().acquire().await?).await?;
+            query_scalar("SELECT max(seq) FROM events").fetch_one(&mut *self.reader().await?).await?;
         Ok(last.unwrap_or_default())
     }
 
@@ -185,7 +185,7 @@ impl Database {
                 query_as("SELECT seq, count, sealed FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
                     .bind(last)
                     .bind(BATCHES_AT_ONCE)
-                    .fetch_all(&mut *self.readers().acquire().await?)
+                    .fetch_all(&mut *self.reader().await?)
                     .await?;
             if rows.is_empty() {
                 return Ok(last);
@@ -203,7 +203,7 @@ impl Database {
             query_as("SELECT seq, count, sealed FROM events WHERE seq > ? ORDER BY seq LIMIT ?")
                 .bind(batch)
                 .bind(limit)
-                .fetch_all(&mut *self.readers().acquire().await?)
+                .fetch_all(&mut *self.reader().await?)
                 .await?;
         rows.iter().map(|row| Ok(LogBatch { number: row.0, events: open(self.keys(), row)? })).collect()
     }
@@ -228,7 +228,7 @@ impl Database {
     /// Checks that every batch is as it was written and that none is missing.
     pub async fn verify_chain(&self) -> Result<ChainReport, StoreError> {
         use sqlx::Connection;
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.reader().await?;
         let mut snapshot = reader.begin().await?;
         let report = verify_chain(&mut snapshot, self.keys()).await?;
         snapshot.commit().await?;
@@ -237,7 +237,7 @@ impl Database {
 
     /// The last of the oldest batches that are beyond what is kept.
     async fn last_to_prune(&self, keep: Retention) -> Result<Option<i64>, StoreError> {
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.reader().await?;
         let total: Option<i64> = query_scalar("SELECT sum(length(sealed)) FROM events").fetch_one(&mut *reader).await?;
         let mut total = u64::try_from(total.unwrap_or_default()).unwrap_or_default();
         let mut last = None;
@@ -381,6 +381,16 @@ pub(super) async fn mend_marks(connection: &mut SqliteConnection, keys: &Keyring
     for name in [ANCHOR, HEAD] {
         if read_mark(connection, keys, name).await.is_err() {
             query("DELETE FROM meta WHERE name = ?").bind(name).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Seals the marks again with the latest key, within a change.
+pub(super) async fn seal_marks_again(connection: &mut SqliteConnection, keys: &Keyring) -> Result<(), StoreError> {
+    for name in [ANCHOR, HEAD] {
+        if let Some(mark) = read_mark(connection, keys, name).await? {
+            write_mark(connection, keys, name, mark).await?;
         }
     }
     Ok(())

@@ -33,7 +33,7 @@ impl Database {
              chunk - row_number() OVER (PARTITION BY session ORDER BY chunk) AS piece FROM queues) \
              GROUP BY session, piece ORDER BY session, first",
         )
-        .fetch_all(&mut *self.readers().acquire().await?)
+        .fetch_all(&mut *self.reader().await?)
         .await?;
         let mut ranges: Vec<ChunkRange> = Vec::new();
         for (session, first, last) in pieces {
@@ -56,7 +56,7 @@ impl Database {
         let sealed: Option<Vec<u8>> = query_scalar("SELECT sealed FROM queues WHERE session = ? AND chunk = ?")
             .bind(numbers[0])
             .bind(numbers[1])
-            .fetch_optional(&mut *self.readers().acquire().await?)
+            .fetch_optional(&mut *self.reader().await?)
             .await?;
         let place = place(numbers);
         let missing = || StoreError::Missing { table: TABLE, row: place.row.label() };

@@ -42,7 +42,7 @@ impl Database {
             )
             .bind(after.as_slice())
             .bind(ROWS_AT_ONCE)
-            .fetch_all(&mut *self.readers().acquire().await?)
+            .fetch_all(&mut *self.reader().await?)
             .await?;
             if rows.is_empty() {
                 return Ok(loaded);

@@ -21,7 +21,7 @@ pub struct StoredRole {
 impl Database {
     /// All roles, by name.
     pub async fn roles(&self) -> Result<Vec<StoredRole>, StoreError> {
-        all_roles(&mut *self.readers().acquire().await?, self.keys()).await
+        all_roles(&mut *self.reader().await?, self.keys()).await
     }
 
     /// Adds a role of that name.
@@ -38,7 +38,7 @@ impl Database {
 
     /// Whether there is a role of that name.
     pub async fn role_exists(&self, name: &RoleName) -> Result<bool, StoreError> {
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.reader().await?;
         Ok(NameTable::Roles.find(&mut reader, self.keys(), name.as_str()).await?.is_some())
     }
 }

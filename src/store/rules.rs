@@ -28,7 +28,7 @@ pub struct NewRule {
 impl Database {
     /// All rules, by number.
     pub async fn rules(&self) -> Result<Vec<Rule>, StoreError> {
-        all_rules(&mut *self.readers().acquire().await?, self.keys()).await
+        all_rules(&mut *self.reader().await?, self.keys()).await
     }
 
     /// Adds a rule; its user or role must exist.

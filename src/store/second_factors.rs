@@ -23,7 +23,7 @@ pub struct SecondFactor {
 impl Database {
     /// The second factor of a user, if it has one.
     pub async fn second_factor(&self, user: &UserName) -> Result<Option<SecondFactor>, StoreError> {
-        read(&mut *self.readers().acquire().await?, self.keys(), user).await
+        read(&mut *self.reader().await?, self.keys(), user).await
     }
 
     /// Gives a user, who must exist, a second factor, in place of the one it had.

@@ -36,7 +36,7 @@ impl Database {
     /// Returns what is wrong with those that were left out: [`StoreError::SessionLost`] names the session.
     pub async fn load_sessions(&self, mut each: impl FnMut(SessionRow)) -> Result<Vec<StoreError>, StoreError> {
         let mut damaged = Vec::new();
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.reader().await?;
         let mut rows = query_as("SELECT id, run, frame, sealed FROM sessions ORDER BY id").fetch(&mut *reader);
         while let Some(row) = rows.try_next().await? {
             match open(self.keys(), row) {

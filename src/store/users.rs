@@ -43,12 +43,12 @@ pub struct CertificateFingerprint(pub [u8; 32]);
 impl Database {
     /// All accounts, by name.
     pub async fn users(&self) -> Result<Vec<StoredUser>, StoreError> {
-        all_users(&mut *self.readers().acquire().await?, self.keys()).await
+        all_users(&mut *self.reader().await?, self.keys()).await
     }
 
     /// The account of that name.
     pub async fn find_user(&self, name: &UserName) -> Result<Option<StoredUser>, StoreError> {
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.reader().await?;
         Ok(find_user(&mut reader, self.keys(), name).await?.map(|(_, user)| user))
     }
 

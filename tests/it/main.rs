@@ -37,6 +37,7 @@ mod sealed;
 mod stress;
 mod cli_cert;
 mod backup;
+mod cli_key;
 mod cli_transfer;
 mod damage;
 mod admin;

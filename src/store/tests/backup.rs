@@ -67,7 +67,7 @@ async fn a_backup_holds_everything_and_is_restored_to_the_same() {
     assert!(after.verify_chain().await.unwrap().is_whole());
     // Neither the tables of the backup nor its mark are left.
     let tables: i64 = query_scalar("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'backup%'")
-        .fetch_one(&mut *after.readers().acquire().await.unwrap())
+        .fetch_one(&mut *after.reader().await.unwrap())
         .await
         .unwrap();
     assert_eq!(tables, 0);

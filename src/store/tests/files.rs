@@ -222,7 +222,7 @@ async fn a_migration_that_fails_leaves_the_database_as_it_was() {
     assert!(matches!(error, StoreError::Migration { .. }), "{error}");
     let database = world.open().await.unwrap();
     let half: Option<i64> = query_scalar("SELECT 1 FROM sqlite_schema WHERE name = 'half'")
-        .fetch_optional(&mut *database.readers().acquire().await.unwrap())
+        .fetch_optional(&mut *database.reader().await.unwrap())
         .await
         .unwrap();
     assert_eq!(half, None);

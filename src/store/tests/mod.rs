@@ -10,6 +10,7 @@ mod frames;
 mod logs;
 mod raw;
 mod retained;
+mod rotation;
 mod tampering;
 mod writer;
 

@@ -265,13 +265,8 @@ impl Broker {
     /// Starts of the broker on the folder of a test that end at a call to the system: the process is killed there.
     /// Returns how many did; the others were ready before, and are killed then.
     pub fn start_and_kill(data: &Path, workers: u16, at: impl IntoIterator<Item = u32>) -> usize {
-        let folder = data.parent().unwrap();
         let killed = at.into_iter().filter(|number| {
-            let calls = "pwrite64,fsync,fdatasync,ftruncate,unlink";
-            let injection = format!("inject={calls}:signal=SIGKILL:when={number}");
-            let trace = format!("trace={calls}");
-            let words = ["strace", "-f", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
-            let mut command = securemq_run_by(&words.map(str::to_owned), folder);
+            let mut command = killed_at(data.parent().unwrap(), *number);
             command.args(["serve", "--listen", "mqtt://127.0.0.1:0"]).env("SECUREMQ__WORKERS", workers.to_string());
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -415,6 +410,15 @@ fn securemq_run_by(runner: &[String], folder: &Path) -> Command {
 
 fn data_folder(folder: &Path) -> PathBuf {
     folder.join("data")
+}
+
+/// A command on the folder of a test that is killed at its call of this number that changes a file.
+pub fn killed_at(folder: &Path, number: u32) -> Command {
+    let calls = "pwrite64,fsync,fdatasync,ftruncate,unlink,rename,renameat2,linkat,link";
+    let injection = format!("inject={calls}:signal=SIGKILL:when={number}");
+    let trace = format!("trace={calls}");
+    let words = ["strace", "-f", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
+    securemq_run_by(&words.map(str::to_owned), folder)
 }
 
 /// A folder as the broker makes its own.
