@@ -54,7 +54,7 @@ routes! {
     Post "/totp", LoggedIn, Pages, second_factor::begin, "begin to set a second factor up", body ["password: string"], needs Login, gives "NewSecret";
     Post "/totp/confirm", LoggedIn, Pages, second_factor::confirm, "prove that the app has the secret; from now on logins need a code", body ["code: string"], needs Login, gives "RecoveryCodes";
     Post "/totp/remove", LoggedIn, Pages, second_factor::remove, "take one's second factor away", body ["password: string"], needs Login, gives "204";
-    Get "/keys", LoggedIn, Store, keys::list, "the keys of one's programs; for an administrator all", needs Login, gives "Page<Key>";
+    Get "/keys", LoggedIn, Store, keys::list, "the keys of one's programs; for an administrator all", needs Login, gives "Keys";
     Post "/keys", LoggedIn, Store, keys::add, "make a key for a program of one's own", body ["name: string", "scopes: [read|publish|manage]", "days?: integer"], needs Login, gives "201 NewKey";
     Delete "/keys/{id}", LoggedIn, Store, keys::remove, "remove a key", needs Login, gives "204";
     Get "/overview", Teacher, Broker, overview::show, "how the broker is doing", gives "Overview";

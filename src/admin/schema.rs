@@ -190,6 +190,7 @@ const SHAPES: &[(&str, &[&str])] = &[
     ),
     ("Histogram", &["from: integer", "step_ms: integer", "buckets: [Bucket]", "complete: boolean"]),
     ("Bucket", &["ok: integer", "failed: integer"]),
+    ("Keys", &["items: [Key]", "next: string?", "damaged: [integer]"]),
     ("Publisher", &["user: string?", "client_id: string"]),
     ("Retained", retained!()),
     ("RetainedValue", retained!("payload: string", "text: string?")),
