@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// What all requests of one process share.
 pub struct Office {
@@ -33,6 +34,10 @@ pub struct Office {
     pub guesses: Guesses,
     /// The log as it is written.
     pub follower: Follower,
+    /// Passwords that are hashed at the same time: each takes 19 MiB and a core.
+    pub hashing: Semaphore,
+    /// Those and the ones that wait; more are told to come back.
+    pub hashes_waiting: Semaphore,
     /// The pages.
     pub assets: Assets,
     /// Certificates and keys.
@@ -81,6 +86,8 @@ impl Office {
             clock,
             sessions: Sessions::default(),
             guesses: Guesses::default(),
+            hashing: Semaphore::new(2),
+            hashes_waiting: Semaphore::new(16),
             assets: Assets::load(),
             tls,
             look: Look::of(&settings)?,
