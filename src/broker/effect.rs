@@ -7,7 +7,11 @@ use super::message::{Message, SessionKey};
 use super::reason::Reason;
 use super::record::Record;
 use super::time::Timestamp;
-use crate::protocol::{Packet, PacketId, PublishView, QoS, ShareName, SubscriptionId, TopicFilter, TopicName};
+use crate::protocol::{
+    Packet, PacketId, PlainPublish, ProtocolVersion, PublishView, QoS, ShareName, SubscriptionId, TopicFilter,
+    TopicName,
+};
+use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -91,6 +95,40 @@ pub enum AliasUse {
 }
 
 impl Delivery {
+    /// The length of the PUBLISH packet that carries it, in bytes; `usize::MAX` if none can.
+    pub fn encoded_len(&self, version: ProtocolVersion) -> usize {
+        match self.plain() {
+            Some(plain) => plain.encoded_len(version),
+            None => self.view().encoded_len(version),
+        }
+    }
+
+    /// Appends the PUBLISH packet that carries it, or nothing if none can.
+    pub fn encode(&self, version: ProtocolVersion, out: &mut BytesMut) {
+        match self.plain() {
+            Some(plain) => plain.encode(version, out),
+            None => self.view().encode(version, out),
+        }
+    }
+
+    /// The packet, if it says nothing that takes properties.
+    #[inline]
+    fn plain(&self) -> Option<PlainPublish<'_>> {
+        let message = &*self.message;
+        let is_plain = message.properties.is_absent()
+            && self.expiry_left.is_none()
+            && self.subscription_ids.is_empty()
+            && self.alias == AliasUse::None;
+        is_plain.then(|| PlainPublish {
+            dup: self.dup,
+            qos: self.qos,
+            retain: self.retain,
+            topic: message.topic.as_bytes(),
+            packet_id: self.packet_id,
+            payload: &message.payload,
+        })
+    }
+
     /// The PUBLISH packet that carries it.
     pub fn view(&self) -> PublishView<'_> {
         let message = &*self.message;

@@ -26,6 +26,7 @@ mod cert;
 mod key;
 mod backup;
 mod restore;
+mod retained_line;
 mod transfer;
 mod login;
 mod client;

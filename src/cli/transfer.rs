@@ -1,14 +1,16 @@
-//! `securemq export` and `securemq import`: accounts and rules as lines of JSON.
+//! `securemq export` and `securemq import`: accounts, rules and retained messages as lines of JSON.
 
 use super::administration::{existing_database, record};
 use super::context::Context;
 use super::error::CliError;
 use super::input::whole;
 use super::output::Format;
+use super::retained_line::RetainedLine;
 use crate::auth::PasswordCost;
 use crate::broker::{RoleName, Rule, RuleEffect, Subject, TopicPattern, UserName};
 use crate::store::{
-    Attempt, CertificateFingerprint, Imported, NewRule, OnExisting, PrivateFile, StoredUser, UnixMillis,
+    Attempt, CertificateFingerprint, Database, Imported, NewRule, OnExisting, PrivateFile, RetainedRecord, StoredUser,
+    UnixMillis,
 };
 use clap::{Args, ValueEnum, ValueHint};
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -16,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::File;
 use std::path::PathBuf;
@@ -28,6 +31,8 @@ enum Kind {
     Users,
     /// Rules of access
     Rules,
+    /// Retained messages
+    Retained,
 }
 
 impl Kind {
@@ -35,16 +40,20 @@ impl Kind {
         match self {
             Self::Users => "users",
             Self::Rules => "rules",
+            Self::Retained => "retained",
         }
     }
 }
 
-/// Write users or rules as lines of JSON
+/// Write users, rules or retained messages as lines of JSON
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Users are written with the hashes of their passwords: keep the lines as secret as the passwords.
+Users are written with the hashes of their passwords: keep the lines as secret as the passwords. Retained messages are
+written as far as they are stored, with the seconds that they have left and who published them; a payload that is no text
+is written in base64.
 
   securemq export users users.jsonl
+  securemq export retained retained.jsonl
   securemq export rules | jq .topic")]
 pub struct ExportCommand {
     /// What to write
@@ -54,13 +63,16 @@ pub struct ExportCommand {
     file: Option<PathBuf>,
 }
 
-/// Read users or rules from lines of JSON, all of them or none
+/// Read users, rules or retained messages from lines of JSON, all of them or none
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The lines are as `securemq export` writes them. Every line is tried; if one is wrong, nothing is imported.
+The lines are as `securemq export` writes them. Every line is tried; if one is wrong, nothing is imported. Clients get an
+imported retained message when they subscribe; those that are subscribed get none of it. Retained messages are written a
+thousand at a time: if that is interrupted, run it again with --replace.
 
   securemq import users users.jsonl --dry-run
-  securemq import rules rules.jsonl --skip-existing")]
+  securemq import rules rules.jsonl --skip-existing
+  securemq import retained retained.jsonl --replace")]
 pub struct ImportCommand {
     /// What to read
     kind: Kind,
@@ -128,7 +140,6 @@ impl ExportCommand {
     /// Writes the lines.
     pub async fn run(self, context: &Context) -> Result<(), CliError> {
         let database = existing_database(context).await?;
-        let directory = database.directory().await?;
         let mut lines = Zeroizing::new(String::new());
         let mut add = |line: serde_json::Result<String>| -> Result<(), CliError> {
             lines.push_str(
@@ -139,10 +150,18 @@ impl ExportCommand {
         };
         match self.kind {
             Kind::Users => {
-                directory.users.iter().try_for_each(|user| add(serde_json::to_string(&UserLine::of(user))))?;
+                let users = database.directory().await?.users;
+                users.iter().try_for_each(|user| add(serde_json::to_string(&UserLine::of(user))))?;
             }
             Kind::Rules => {
-                directory.rules.iter().try_for_each(|rule| add(serde_json::to_string(&RuleLine::of(rule))))?;
+                let rules = database.directory().await?.rules;
+                rules.iter().try_for_each(|rule| add(serde_json::to_string(&RuleLine::of(rule))))?;
+            }
+            Kind::Retained => {
+                let (mut records, now) = (all_retained(context, &database).await?, UnixMillis::now());
+                records.sort_by(|one, other| one.message.topic.cmp(&other.message.topic));
+                let mut lines = records.iter().filter_map(|record| RetainedLine::of(record, now));
+                lines.try_for_each(|line| add(serde_json::to_string(&line)))?;
             }
         }
         let count = lines.lines().count();
@@ -174,6 +193,12 @@ impl ImportCommand {
             Kind::Rules => {
                 let rules = parse(&text, RuleLine::rule)?;
                 database.import_rules(rules, on_existing, attempt).await?
+            }
+            Kind::Retained => {
+                let now = UnixMillis::now();
+                let records = parse(&text, |line: RetainedLine| line.record(now))?;
+                demand_room(context, &database, &records).await?;
+                database.import_retained(records, on_existing, attempt).await?
             }
         };
         if !imported.problems.is_empty() {
@@ -217,6 +242,36 @@ impl ImportCommand {
             .output
             .line(format_args!("{kind}: {added} added, {replaced} replaced, {skipped} left as they are{would}"))
     }
+}
+
+/// What is retained; what cannot be read is told.
+async fn all_retained(context: &Context, database: &Database) -> Result<Vec<RetainedRecord>, CliError> {
+    let loaded = database.load_retained().await?;
+    for damaged in &loaded.damaged {
+        context.output.warning(format_args!("a retained message is left out: {damaged}"));
+    }
+    Ok(loaded.records)
+}
+
+/// A broker has all retained messages in memory, so it must not get more than it was configured to hold.
+async fn demand_room(
+    context: &Context,
+    database: &Database,
+    records: &[(usize, RetainedRecord)],
+) -> Result<(), CliError> {
+    let there = all_retained(context, database).await?;
+    let imported = records.iter().map(|(_, record)| record);
+    let sizes: BTreeMap<_, _> =
+        there.iter().chain(imported).map(|record| (&record.message.topic, record.message.size())).collect();
+    let limits = &context.config.limits;
+    let bytes = sizes.values().fold(0u64, |sum, size| sum.saturating_add(u64::try_from(*size).unwrap_or(u64::MAX)));
+    if sizes.len() <= limits.max_retained_messages && bytes <= limits.max_retained_bytes {
+        return Ok(());
+    }
+    Err(CliError::failed(
+        format_args!("{} retained messages of {bytes} bytes would be more than the broker may hold", sizes.len()),
+        "raise max_retained_messages and max_retained_bytes in its configuration, or import fewer",
+    ))
 }
 
 /// Every line with something on it, and its number; or everything that is wrong.
@@ -326,7 +381,8 @@ fn in_words(error: impl Display) -> String {
     error.to_string()
 }
 
-/// A hundred thousand users take 30 MB.
-const MOST_BYTES: usize = 256 * 1024 * 1024;
+/// A hundred thousand users take 30 MB; retained messages take 256 MB of memory unless more is configured, and a third
+/// more in base64.
+const MOST_BYTES: usize = 1024 * 1024 * 1024;
 /// More lines than that are not read.
 const MOST_PROBLEMS: usize = 50;

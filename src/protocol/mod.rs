@@ -40,8 +40,8 @@ pub use packet_id::PacketId;
 pub use packet_type::PacketType;
 pub use packets::{
     Auth, AuthProperties, ConnAck, ConnAckProperties, Connect, ConnectProperties, Credentials, Disconnect,
-    DisconnectProperties, LastWill, Packet, PubAck, PubAckProperties, Publish, PublishProperties, PublishView,
-    RetainHandling, SubAck, Subscribe, SubscribeRequest, UnsubAck, Unsubscribe, WillProperties,
+    DisconnectProperties, LastWill, Packet, PlainPublish, PubAck, PubAckProperties, Publish, PublishProperties,
+    PublishView, RetainHandling, SubAck, Subscribe, SubscribeRequest, UnsubAck, Unsubscribe, WillProperties,
 };
 pub use property::{Property, SubscriptionId, UserProperties};
 pub use qos::QoS;

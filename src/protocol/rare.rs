@@ -19,6 +19,11 @@ impl<T> Rare<T> {
     /// Nothing.
     pub const NOTHING: Self = Self(None);
 
+    /// Whether there is none; one that was touched may say nothing even so.
+    pub fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// What `change` makes of the value, if there is one.
     #[must_use]
     pub fn map(&self, change: impl FnOnce(&T) -> T) -> Self {

@@ -73,11 +73,18 @@ impl Text {
     }
 }
 
-/// Whether all characters are ASCII and none is U+0000, as in nearly all topics: seen in one go over all bytes, sixteen at
-/// a time, where two searches took a fourteenth of all that a message of QoS 0 costs.
+/// Whether all characters are ASCII and none is U+0000, as in nearly all topics: seen in one go over all bytes, eight at a
+/// time, where two searches took a fourteenth of all that a message of QoS 0 costs.
 fn is_plain(bytes: &[u8]) -> bool {
-    // Taking 1 from 0 sets the highest bit; all bytes beyond ASCII have it set.
-    bytes.iter().fold(0, |seen, byte| seen | *byte | byte.wrapping_sub(1)) < 0x80
+    const LOWEST: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = bytes.as_chunks();
+    let begins_above = |seen: u64, word: u64| seen | word | word.wrapping_sub(LOWEST);
+    let seen = words.iter().fold(0, |seen, word| begins_above(seen, u64::from_le_bytes(*word)));
+    // The last bytes make a word with 1 in the places that are left, which says nothing.
+    let last = rest.iter().fold(LOWEST, |word, byte| (word << 8) | u64::from(*byte));
+    // Taking 1 from 0 sets the highest bit; all bytes beyond ASCII have it set. What is borrowed from the byte above sets
+    // more only where a 0 is seen already.
+    begins_above(seen, last) & (LOWEST << 7) == 0
 }
 
 impl TryFrom<&str> for Text {

@@ -56,7 +56,9 @@ impl Connection {
     }
 
     /// Serves the connection until it ends. The shard is told of its end whatever happens, a panic included.
-    pub async fn serve(mut self) {
+    ///
+    /// What it waits for besides packets is on the heap: an idle connection must not keep room for it.
+    pub async fn serve(&mut self) {
         let farewell = Farewell { id: self.id, world: Rc::clone(&self.world), reason: Cell::new(Reason::Internal) };
         // What came right behind CONNECT has waited until now.
         if !self.partial.is_empty() {
@@ -66,12 +68,12 @@ impl Connection {
         let ended = loop {
             match poll_fn(|context| self.poll_turn(context)).await {
                 Turn::Ended(reason) => break reason,
-                Turn::Paused => tokio::time::sleep(PAUSE).await,
+                Turn::Paused => Box::pin(tokio::time::sleep(PAUSE)).await,
             }
         };
         farewell.reason.set(ended);
         drop(farewell);
-        let _ = tokio::time::timeout(LINGER, poll_fn(|context| self.poll_linger(context))).await;
+        let _ = Box::pin(tokio::time::timeout(LINGER, poll_fn(|context| self.poll_linger(context)))).await;
     }
 
     /// Reads what is there, lets the shard act on it, and writes what there is to write.

@@ -14,7 +14,7 @@ use super::post::Post;
 use super::transport::{
     Acceptor, Application, ClientCertificates, TlsFiles, TlsOptions, TlsSettings, TlsSettingsError,
 };
-use super::watch::{accounts, watch_directory};
+use super::watch::{InForce, accounts, restored, watch_directory};
 use super::worker::Worker;
 use super::world::World;
 use crate::audit::{Journal, JournalSettings};
@@ -85,6 +85,8 @@ impl Broker {
     ) -> Result<Self, ServerError> {
         let lock = Arc::new(FolderLock::take(&config.data_dir).await?);
         database.drop_unused_keys().await?;
+        // Before what they speak of is read: what comes in between is taken up again.
+        let import = database.last_retained_import().await?;
         let directory = database.directory().await?;
         if let Some(role) = &config.auth.anonymous_role
             && !directory.roles.iter().any(|known| known.name == *role)
@@ -135,7 +137,7 @@ impl Broker {
         tokio::spawn(handle.clone().keep_history(stop.clone()));
         tokio::spawn(watch_directory(
             database.clone(),
-            directory.generation,
+            InForce { generation: directory.generation, import },
             authenticator,
             Arc::clone(&post),
             stop.clone(),
@@ -262,11 +264,7 @@ async fn restore_retained(database: &Database) -> Result<Vec<(Arc<Message>, Reta
     for damaged in &loaded.damaged {
         tracing::error!(error = %damaged, "a retained message cannot be read and is left out");
     }
-    let restored = loaded.records.into_iter().map(|record| {
-        let expires_at = record.expires.map(|end| Timestamp::from_millis(end.as_millis()));
-        (Arc::new(Message { expires_at, ..record.message }), record.version)
-    });
-    Ok(restored.collect())
+    Ok(loaded.records.into_iter().map(restored).collect())
 }
 
 async fn store_rehashes(database: Database, mut rehashes: mpsc::Receiver<Rehash>) {

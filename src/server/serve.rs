@@ -28,7 +28,7 @@ pub fn serve(world: &Rc<World>, admitted: Admitted) {
     let version = connect.version;
     let maximum = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
     let (connection, outbox) = world.enter(version, maximum);
-    let task = Connection::new(connection, version, transport, rest, outbox, Rc::clone(world));
+    let mut task = Connection::new(connection, version, transport, rest, outbox, Rc::clone(world));
     let connecting =
         Connecting { connection, connect, client_id, is_assigned, principal, address, carrier, durability };
     world.input(Input::Connect(Box::new(connecting)));
@@ -36,6 +36,8 @@ pub fn serve(world: &Rc<World>, admitted: Admitted) {
     let served = world.served();
     tokio::task::spawn_local(async move {
         task.serve().await;
+        // The socket goes before its place is given to another.
+        drop(task);
         drop((place, served));
     });
 }

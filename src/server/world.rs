@@ -187,11 +187,10 @@ impl World {
 
     fn deliver(&self, connection: ConnectionId, delivery: &Delivery) {
         if let Some(member) = self.outboxes.borrow().get(&connection) {
-            let view = delivery.view();
             member.outbox.write(|buffer| {
                 self.prepare(buffer);
                 // The shard has checked the length against what the client takes.
-                view.encode(member.version, buffer);
+                delivery.encode(member.version, buffer);
             });
         }
     }

@@ -1,7 +1,7 @@
 //! What can go wrong with the store: which file or row, why, and what mends it.
 
 use crate::broker::{ClassName, DurableId, InvalidName, InvalidPattern, RoleName, RuleId, UserName};
-use crate::protocol::{InvalidClientId, InvalidText, InvalidTopic};
+use crate::protocol::{InvalidClientId, InvalidText, InvalidTopic, TopicName};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -203,6 +203,9 @@ pub enum StoreError {
         /// The roles that there are.
         known: Vec<RoleName>,
     },
+    /// Something is retained for the topic already.
+    #[error("there is already a retained message of {0}")]
+    RetainedExists(TopicName),
     /// A rule says the same already.
     #[error("rule {0} says the same already")]
     RuleExists(RuleId),

@@ -42,14 +42,14 @@ pub struct Imported {
     pub problems: Vec<(usize, StoreError)>,
 }
 
-enum Outcome {
+pub(super) enum Outcome {
     Added,
     Replaced,
     Skipped,
 }
 
 impl Imported {
-    fn note(&mut self, line: usize, outcome: Result<Outcome, StoreError>) {
+    pub(super) fn note(&mut self, line: usize, outcome: Result<Outcome, StoreError>) {
         match outcome {
             Ok(Outcome::Added) => self.added += 1,
             Ok(Outcome::Replaced) => self.replaced += 1,

@@ -8,7 +8,7 @@ use super::seal::{BlindIndex, Place, RowKey};
 use super::wall_clock::UnixMillis;
 use crate::broker::{Durability, Message, MessageProperties, Origin, RetainedVersion};
 use crate::protocol::{QoS, TopicName};
-use sqlx::{QueryBuilder, Sqlite, query_as};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, query_as};
 use std::sync::Arc;
 
 /// A retained message as it is stored.
@@ -34,28 +34,76 @@ pub struct LoadedRetained {
 impl Database {
     /// All retained messages. A damaged one is reported and keeps the broker from nothing.
     pub async fn load_retained(&self) -> Result<LoadedRetained, StoreError> {
-        let mut loaded = LoadedRetained::default();
-        let mut after = Vec::new();
+        let mut all = LoadedRetained::default();
+        let mut from = RetainedPlace::default();
         loop {
-            let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = query_as(
-                "SELECT topic_index, version, sealed FROM retained WHERE topic_index > ? ORDER BY topic_index LIMIT ?",
-            )
-            .bind(after.as_slice())
-            .bind(ROWS_AT_ONCE)
-            .fetch_all(&mut *self.reader().await?)
-            .await?;
-            if rows.is_empty() {
-                return Ok(loaded);
+            let page = self.load_retained_page(&mut from).await?;
+            if page.is_empty() {
+                return Ok(all);
             }
-            for row in rows {
-                match open(self.keys(), &row) {
-                    Ok(record) => loaded.records.push(record),
-                    Err(error) => loaded.damaged.push(error),
-                }
-                after = row.0;
-            }
+            all.records.extend(page.records);
+            all.damaged.extend(page.damaged);
         }
     }
+
+    /// Some more of the retained messages; nothing at the end.
+    pub async fn load_retained_page(&self, from: &mut RetainedPlace) -> Result<LoadedRetained, StoreError> {
+        let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = query_as(
+            "SELECT topic_index, version, sealed FROM retained WHERE topic_index > ? AND version >= ? \
+             ORDER BY topic_index LIMIT ?",
+        )
+        .bind(from.after.as_slice())
+        .bind(version_bytes(from.version).to_vec())
+        .bind(ROWS_AT_ONCE)
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        let mut page = LoadedRetained::default();
+        for row in rows {
+            match open(self.keys(), &row) {
+                Ok(record) => page.records.push(record),
+                Err(error) => page.damaged.push(error),
+            }
+            from.after = row.0;
+        }
+        Ok(page)
+    }
+}
+
+/// Where the reading of the retained messages goes on.
+#[derive(Debug, Default)]
+pub struct RetainedPlace {
+    after: Vec<u8>,
+    version: RetainedVersion,
+}
+
+impl RetainedPlace {
+    /// Only those of this version or a later one.
+    pub fn from_version(version: RetainedVersion) -> Self {
+        Self { after: Vec::new(), version }
+    }
+}
+
+impl LoadedRetained {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.damaged.is_empty()
+    }
+}
+
+/// The row of a topic, if there is one and what is in it is not worthless by now.
+pub(super) async fn is_retained(
+    connection: &mut SqliteConnection,
+    keys: &Keyring,
+    index: &BlindIndex,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let row: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> =
+        query_as("SELECT topic_index, version, sealed FROM retained WHERE topic_index = ?")
+            .bind(index.as_bytes().to_vec())
+            .fetch_optional(connection)
+            .await?;
+    // What is damaged is nothing that anybody gets.
+    let kept = row.and_then(|row| open(keys, &row).ok());
+    Ok(kept.is_some_and(|record| record.expires.is_none_or(|end| end > now)))
 }
 
 /// One change of a topic's retained message.

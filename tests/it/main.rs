@@ -15,6 +15,7 @@
 mod support;
 mod cli_config;
 mod cli_pubsub;
+mod cli_retained;
 mod cli_store;
 mod cli_bench;
 mod v5;

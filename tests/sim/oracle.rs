@@ -65,6 +65,8 @@ pub struct Oracle {
     journaled: Option<(u16, CommitId)>,
     /// Topics of wills that this input must bring out or refuse.
     wills_due: Vec<String>,
+    /// The sessions that have no will any more since this input, because it is sent or taken back.
+    wills_let_go: Vec<SessionKey>,
     /// What it said, if it said something.
     pub broken: Option<String>,
 }
@@ -185,6 +187,7 @@ impl Oracle {
             routings: BTreeMap::new(),
             journaled: None,
             wills_due: Vec::new(),
+            wills_let_go: Vec::new(),
             broken: None,
         }
     }
@@ -270,6 +273,7 @@ impl Oracle {
         self.current = Current::Other;
         self.journaled = None;
         self.began = None;
+        self.wills_let_go.clear();
     }
 
     pub fn connects(&mut self, key: &SessionKey, connection: ConnectionId, hello: &securemq::protocol::Connect) {

@@ -52,6 +52,8 @@ pub struct Matches {
     pub peers: Vec<ShardId>,
     /// Leaves that had sessions.
     leaves: usize,
+    /// Whether a session does not want its own messages.
+    depend_on_publisher: bool,
 }
 
 impl Matches {
@@ -60,6 +62,7 @@ impl Matches {
         let wants = |(index, options): &&(u32, SubscriptionOptions)| !(options.no_local && is_publisher(*index));
         let sessions = leaf.sessions().iter().filter(wants);
         self.sessions.extend(sessions.map(|(index, options)| Match::new(*index, options)));
+        self.depend_on_publisher |= leaf.sessions().iter().any(|(_, options)| options.no_local);
         self.leaves = self.leaves.saturating_add(usize::from(!leaf.sessions().is_empty()));
         self.groups.extend_from_slice(leaf.groups());
         for peer in leaf.peers() {
@@ -82,6 +85,11 @@ impl Matches {
                 is_same
             });
         }
+    }
+
+    /// Whether another publisher's messages of the same topic may go to others.
+    pub fn depend_on_publisher(&self) -> bool {
+        self.depend_on_publisher
     }
 
     /// How many it are, a group and another shard counted as one.

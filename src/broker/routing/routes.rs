@@ -15,6 +15,20 @@ pub struct Route {
     pub version: u64,
 }
 
+impl Route {
+    /// More are found anew for each message, which is little beside delivering it to so many, and memory that grows with
+    /// publishers times subscribers.
+    const MATCHES: usize = 32;
+
+    /// Longer topics are not kept, so that the memory stays bounded.
+    const TOPIC_LEN: usize = 256;
+
+    /// Whether it is small enough to be kept.
+    pub fn is_small(&self) -> bool {
+        self.matches.count() <= Self::MATCHES && self.topic.text().len() <= Self::TOPIC_LEN
+    }
+}
+
 /// The last routes of one publisher. Whoever changes its rights forgets them; a change of the tree gives them away by
 /// their version.
 #[derive(Debug, Default)]
@@ -26,28 +40,15 @@ impl Routes {
     /// cost those who publish to ever new topics more than it saves.
     const KEPT: usize = 4;
 
-    /// Larger ones are found anew for each message, which is little beside delivering it to so many, and memory that
-    /// grows with publishers times subscribers.
-    const MATCHES: usize = 32;
-
-    /// Longer topics are not kept, so that the memory of a publisher stays bounded.
-    const TOPIC_LEN: usize = 256;
-
-    /// The topic of a route, if this is its name: it was checked when the route was made.
-    pub fn topic(&self, name: &[u8]) -> Option<&TopicName> {
-        self.0.iter().rev().map(|route| &route.topic).find(|topic| topic.as_bytes() == name)
-    }
-
-    /// Takes out the route of a topic, if it is known in this version of the tree.
-    pub fn take(&mut self, topic: &TopicName, version: u64) -> Option<Box<Route>> {
-        let at = self.0.iter().rposition(|route| route.topic == *topic)?;
-        let route = self.0.remove(at);
-        (route.version == version).then_some(route)
+    /// Takes out the route of the topic with this name, which was checked when the route was made.
+    pub fn take(&mut self, name: &[u8]) -> Option<Box<Route>> {
+        let at = self.0.iter().rposition(|route| route.topic.as_bytes() == name)?;
+        Some(self.0.remove(at))
     }
 
     /// Keeps a route until others have pushed it out.
     pub fn keep(&mut self, route: Box<Route>) {
-        if route.matches.count() > Self::MATCHES || route.topic.text().len() > Self::TOPIC_LEN {
+        if !route.is_small() {
             return;
         }
         if self.0.len() >= Self::KEPT {
@@ -67,18 +68,18 @@ mod tests {
     }
 
     #[test]
-    fn the_last_routes_are_kept_and_only_those_of_this_version_of_the_tree() {
+    fn the_last_routes_are_kept() {
         let mut routes = Routes::default();
         for topic in ["a", "b", "c", "d", "e"] {
             routes.keep(route(topic));
         }
-        assert!(routes.topic(b"a").is_none(), "pushed out by the fifth");
-        assert_eq!(routes.topic(b"b").map(TopicName::as_str), Some("b"));
-        let taken = routes.take(&route("b").topic, 1);
-        assert!(routes.topic(b"b").is_none());
-        routes.keep(taken.unwrap());
-        assert!(routes.take(&route("b").topic, 2).is_none(), "of an earlier tree");
+        assert!(routes.take(b"a").is_none(), "pushed out by the fifth");
+        let taken = routes.take(b"b").unwrap();
+        assert_eq!(taken.topic.as_str(), "b");
+        assert!(routes.take(b"b").is_none());
+        routes.keep(taken);
+        assert!(routes.take(b"b").is_some());
         routes.keep(route(&"x".repeat(1000)));
-        assert!(routes.topic("x".repeat(1000).as_bytes()).is_none(), "too long to be kept");
+        assert!(routes.take("x".repeat(1000).as_bytes()).is_none(), "too long to be kept");
     }
 }

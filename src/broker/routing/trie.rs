@@ -52,6 +52,10 @@ impl Leaf {
                 false
             }
             Err(at) => {
+                if self.sessions.is_empty() {
+                    // Most filters have one subscriber; a vector that grows by itself makes room for four.
+                    self.sessions.reserve_exact(1);
+                }
                 self.sessions.insert(at, (index, options));
                 true
             }
@@ -103,7 +107,9 @@ pub struct Trie {
 struct Node {
     parent: u32,
     level: Arc<[u8]>,
-    children: HashMap<Arc<[u8]>, u32>,
+    /// Most nodes are the last of their filter, and have none.
+    #[expect(clippy::box_collection, reason = "a pointer to nothing, mostly, instead of an empty map of 48 bytes")]
+    children: Option<Box<HashMap<Arc<[u8]>, u32>>>,
     /// The child for the level `+`.
     plus: Option<u32>,
     /// What is subscribed with the path of this node.
@@ -114,7 +120,7 @@ struct Node {
 
 impl Node {
     fn is_bare(&self) -> bool {
-        self.children.is_empty() && self.plus.is_none() && self.here.is_none() && self.below.is_none()
+        self.children.is_none() && self.plus.is_none() && self.here.is_none() && self.below.is_none()
     }
 }
 
@@ -169,7 +175,7 @@ impl Trie {
         };
         let mut parts = rest.splitn(2, |byte| *byte == b'/');
         let (level, rest) = (parts.next().unwrap_or_default(), parts.next());
-        if let Some(&child) = node.children.get(level) {
+        if let Some(&child) = node.children.as_ref().and_then(|children| children.get(level)) {
             self.walk(child, rest, false, found);
         }
         if !is_reserved && let Some(plus) = node.plus {
@@ -191,7 +197,7 @@ impl Trie {
 
     fn child(&self, parent: u32, level: &[u8]) -> Option<u32> {
         let node = self.node(parent)?;
-        if level == b"+" { node.plus } else { node.children.get(level).copied() }
+        if level == b"+" { node.plus } else { node.children.as_ref()?.get(level).copied() }
     }
 
     fn add_child(&mut self, parent: u32, level: &[u8]) -> u32 {
@@ -213,7 +219,7 @@ impl Trie {
             if &*level == b"+" {
                 node.plus = Some(index);
             } else {
-                node.children.insert(level, index);
+                node.children.get_or_insert_default().insert(level, index);
             }
         }
         index
@@ -240,10 +246,10 @@ impl Trie {
                 if &*gone.level == b"+" {
                     parent.plus = None;
                 } else {
-                    parent.children.remove(&gone.level);
-                    if parent.children.is_empty() {
-                        parent.children = HashMap::new();
+                    if let Some(children) = &mut parent.children {
+                        children.remove(&gone.level);
                     }
+                    parent.children.take_if(|children| children.is_empty());
                 }
             }
             at = gone.parent;

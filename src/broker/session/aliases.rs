@@ -8,13 +8,15 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub struct InboundAliases {
     maximum: u16,
-    topics: HashMap<u16, TopicName>,
+    /// None until there is one: hardly any client uses them.
+    #[expect(clippy::box_collection, reason = "a pointer to nothing, mostly, instead of an empty map of 48 bytes")]
+    topics: Option<Box<HashMap<u16, TopicName>>>,
 }
 
 impl InboundAliases {
     /// None so far, and at most `maximum`.
     pub fn new(maximum: u16) -> Self {
-        Self { maximum, topics: HashMap::new() }
+        Self { maximum, topics: None }
     }
 
     /// The topic of a PUBLISH, from its own field or by its alias, which is remembered.
@@ -30,10 +32,11 @@ impl InboundAliases {
             return Err(Violation::TopicAliasAboveMaximum { alias, maximum: self.maximum });
         }
         if topic.is_empty() {
-            return self.topics.get(&alias).cloned().ok_or(Violation::TopicAliasUnknown(alias));
+            let known = self.topics.as_ref().and_then(|topics| topics.get(&alias));
+            return known.cloned().ok_or(Violation::TopicAliasUnknown(alias));
         }
         let topic = TopicName::new(topic.clone()).map_err(Violation::BadTopicName)?;
-        self.topics.insert(alias, topic.compact());
+        self.topics.get_or_insert_default().insert(alias, topic.compact());
         Ok(topic)
     }
 }
@@ -42,13 +45,15 @@ impl InboundAliases {
 #[derive(Debug, Default)]
 pub struct OutboundAliases {
     maximum: u16,
-    numbers: HashMap<TopicName, u16>,
+    /// None until there is one.
+    #[expect(clippy::box_collection, reason = "a pointer to nothing, mostly, instead of an empty map of 48 bytes")]
+    numbers: Option<Box<HashMap<TopicName, u16>>>,
 }
 
 impl OutboundAliases {
     /// None so far, and at most `maximum`. [v5:MQTT-3.1.2-26] [v5:MQTT-3.1.2-27]
     pub fn new(maximum: u16) -> Self {
-        Self { maximum, numbers: HashMap::new() }
+        Self { maximum, numbers: None }
     }
 
     /// Whether the client takes none.
@@ -61,15 +66,16 @@ impl OutboundAliases {
         if self.maximum == 0 {
             return AliasUse::None;
         }
-        if let Some(&number) = self.numbers.get(topic) {
+        let numbers = self.numbers.get_or_insert_default();
+        if let Some(&number) = numbers.get(topic) {
             return AliasUse::Only(number);
         }
-        let Ok(used) = u16::try_from(self.numbers.len()) else { return AliasUse::None };
+        let Ok(used) = u16::try_from(numbers.len()) else { return AliasUse::None };
         if used >= self.maximum {
             return AliasUse::None;
         }
         let number = used.saturating_add(1);
-        self.numbers.insert(topic.compact(), number);
+        numbers.insert(topic.compact(), number);
         AliasUse::Introduce(number)
     }
 }

@@ -3,6 +3,7 @@
 mod aliases;
 mod will;
 mod inbound;
+mod waiting;
 mod outbound;
 mod drops;
 mod state;
@@ -10,6 +11,7 @@ mod state;
 pub use aliases::{InboundAliases, OutboundAliases};
 pub use drops::{Drops, Unsaid};
 pub use inbound::{HeldAck, Inbound, Settled};
-pub use outbound::{Outbound, Queued, Sent, Stage, Waiting};
+pub use outbound::{Outbound, Queued, Sent, Stage};
 pub use state::{Live, Session, Subscription};
+pub use waiting::Waiting;
 pub use will::Will;

@@ -1,17 +1,18 @@
 //! What a client is to be sent: in flight until it is acknowledged, queued until it may be sent.
 
+use super::waiting::Waiting;
 use crate::broker::durability::Durability;
 use crate::broker::effect::CommitId;
 use crate::broker::limits::QueueParts;
 use crate::broker::message::Message;
 use crate::broker::routing::Match;
 use crate::broker::subscription::SubscriptionOptions;
-use crate::protocol::{PacketId, QoS, SubscriptionId};
+use crate::protocol::{Absent, PacketId, QoS, Rare, SubscriptionId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A message that waits to be sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queued {
     /// What.
     pub message: Arc<Message>,
@@ -107,6 +108,20 @@ pub struct Outbound {
     unsent: usize,
     /// What will be in flight once the client takes more.
     head: Part,
+    /// The rest of the queue.
+    rest: Rare<Rest>,
+    /// How many above QoS 0 and not of the class `memory` were queued, and taken out again, since the session is in memory.
+    queued: u64,
+    taken: u64,
+    /// What is of QoS 0 and waits for the socket alone: the receive maximum must not delay it. [v5:MQTT-3.3.4-10]
+    of_qos0: Part,
+    next_id: Option<PacketId>,
+    serial: u64,
+}
+
+/// What only the queue of a durable session has.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Rest {
     /// How many messages and bytes each chunk on disk has, and all of them.
     chunks: VecDeque<(u32, u64)>,
     on_disk: Waiting,
@@ -118,47 +133,28 @@ pub struct Outbound {
     /// What is of the class `memory`, and for each of these how many of the others had been queued before it.
     of_memory: Part,
     queued_before: VecDeque<u64>,
-    /// How many of the others were queued, and taken out again, since the session is in memory.
-    queued: u64,
-    taken: u64,
     /// How the queue is cut to leave the memory; `None` if it may not.
     parts: Option<QueueParts>,
-    /// What is of QoS 0 and waits for the socket alone: the receive maximum must not delay it. [v5:MQTT-3.3.4-10]
-    of_qos0: Part,
-    next_id: Option<PacketId>,
-    serial: u64,
 }
 
-/// How much waits. Retained messages are not counted: they are shared with the store of retained messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Waiting {
-    /// Messages.
-    pub messages: usize,
-    /// Bytes of these.
-    pub bytes: usize,
-}
-
-impl Waiting {
-    fn of_chunk((messages, bytes): (u32, u64)) -> Self {
-        let narrow = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
-        Self { messages: usize::try_from(messages).unwrap_or(usize::MAX), bytes: narrow(bytes) }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub fn with(self, other: Self) -> Self {
-        Self { messages: self.messages.saturating_add(other.messages), bytes: self.bytes.saturating_add(other.bytes) }
-    }
-
-    /// What is left without the other.
-    #[must_use]
-    pub fn without(self, other: Self) -> Self {
-        Self { messages: self.messages.saturating_sub(other.messages), bytes: self.bytes.saturating_sub(other.bytes) }
+impl Absent for Rest {
+    fn absent() -> &'static Self {
+        static ABSENT: Rest = Rest {
+            chunks: VecDeque::new(),
+            on_disk: Waiting { messages: 0, bytes: 0 },
+            first_chunk: 0,
+            is_loading: false,
+            end: Part { messages: VecDeque::new(), bytes: 0, retained: 0 },
+            of_memory: Part { messages: VecDeque::new(), bytes: 0, retained: 0 },
+            queued_before: VecDeque::new(),
+            parts: None,
+        };
+        &ABSENT
     }
 }
 
 /// Messages in memory with their size.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Part {
     messages: VecDeque<Queued>,
     bytes: usize,
@@ -197,7 +193,7 @@ impl Part {
 impl Outbound {
     /// Lets the queue leave the memory from now on.
     pub fn make_durable(&mut self, parts: QueueParts) {
-        self.parts = Some(parts);
+        self.rest.parts = Some(parts);
     }
 
     /// Messages in flight.
@@ -212,19 +208,19 @@ impl Outbound {
 
     /// The head of the queue and its end, with the chunks that lie between them.
     pub fn queue(&self) -> (impl Iterator<Item = &Queued>, u64, Vec<(u32, u64)>, impl Iterator<Item = &Queued>) {
-        let chunks = self.chunks.iter().copied().collect();
-        (self.head.messages.iter(), self.first_chunk, chunks, self.end.messages.iter())
+        let chunks = self.rest.chunks.iter().copied().collect();
+        (self.head.messages.iter(), self.rest.first_chunk, chunks, self.rest.end.messages.iter())
     }
 
     /// What is queued.
     pub fn waiting(&self) -> Waiting {
-        let parts = [&self.head, &self.end, &self.of_memory, &self.of_qos0];
-        parts.iter().fold(self.on_disk, |sum, part| sum.with(Waiting { messages: part.len(), bytes: part.bytes }))
+        let parts = [&self.head, &self.rest.end, &self.rest.of_memory, &self.of_qos0];
+        parts.iter().fold(self.rest.on_disk, |sum, part| sum.with(Waiting { messages: part.len(), bytes: part.bytes }))
     }
 
     /// Retained messages that wait to be sent.
     pub fn queued_retained(&self) -> usize {
-        [&self.head, &self.end, &self.of_memory, &self.of_qos0].iter().map(|part| part.retained).sum()
+        [&self.head, &self.rest.end, &self.rest.of_memory, &self.of_qos0].iter().map(|part| part.retained).sum()
     }
 
     /// Bytes of QoS 0 that wait.
@@ -234,7 +230,7 @@ impl Outbound {
 
     /// Bytes that wait and cannot leave the memory.
     pub fn queued_memory_bytes(&self) -> usize {
-        self.of_memory.bytes
+        self.rest.of_memory.bytes
     }
 
     /// Whether nothing waits.
@@ -246,12 +242,12 @@ impl Outbound {
     pub fn queue_is_empty_for(&self, qos: QoS) -> bool {
         match qos {
             QoS::AtMostOnce => self.of_qos0.messages.is_empty(),
-            QoS::AtLeastOnce | QoS::ExactlyOnce => self.recorded_is_empty() && self.of_memory.messages.is_empty(),
+            QoS::AtLeastOnce | QoS::ExactlyOnce => self.recorded_is_empty() && self.rest.of_memory.messages.is_empty(),
         }
     }
 
     fn recorded_is_empty(&self) -> bool {
-        self.head.messages.is_empty() && self.chunks.is_empty() && self.end.messages.is_empty()
+        self.head.messages.is_empty() && self.rest.chunks.is_empty() && self.rest.end.messages.is_empty()
     }
 
     /// Queues at the end.
@@ -259,17 +255,17 @@ impl Outbound {
         if queued.qos == QoS::AtMostOnce {
             return self.of_qos0.push(queued);
         }
-        if self.parts.is_some() && !queued.is_recorded() {
-            self.queued_before.push_back(self.queued);
-            return self.of_memory.push(queued);
+        if self.rest.parts.is_some() && !queued.is_recorded() {
+            self.rest.queued_before.push_back(self.queued);
+            return self.rest.of_memory.push(queued);
         }
         self.queued = self.queued.wrapping_add(1);
-        let is_long = self.parts.is_some_and(|parts| {
+        let is_long = self.rest.parts.is_some_and(|parts| {
             self.head.messages.len() >= parts.head_messages || self.head.bytes >= parts.head_bytes
         });
-        let has_more = !self.chunks.is_empty() || !self.end.messages.is_empty();
+        let has_more = !self.rest.chunks.is_empty() || !self.rest.end.messages.is_empty();
         if has_more || is_long {
-            self.end.push(queued);
+            self.rest.end.push(queued);
         } else {
             self.head.push(queued);
         }
@@ -284,50 +280,51 @@ impl Outbound {
     /// Adds to the end, whatever the head has: for rebuilding what was there.
     pub fn push_end(&mut self, queued: Queued) {
         self.queued = self.queued.wrapping_add(1);
-        self.end.push(queued);
+        self.rest.end.push(queued);
     }
 
     /// Says which chunks are on disk: for rebuilding what was there.
     pub fn set_chunks(&mut self, first: u64, sizes: Vec<(u32, u64)>) {
         let messages: u64 = sizes.iter().map(|(messages, _)| u64::from(*messages)).sum();
         self.queued = self.queued.wrapping_add(messages);
-        self.first_chunk = first;
-        self.on_disk = sizes.iter().fold(Waiting::default(), |sum, chunk| sum.with(Waiting::of_chunk(*chunk)));
-        self.chunks = sizes.into();
+        self.rest.first_chunk = first;
+        self.rest.on_disk = sizes.iter().fold(Waiting::default(), |sum, chunk| sum.with(Waiting::of_chunk(*chunk)));
+        self.rest.chunks = sizes.into();
     }
 
     /// Whether the end is long enough to leave the memory.
     pub fn can_spill(&self) -> bool {
-        self.parts
-            .is_some_and(|parts| self.end.messages.len() >= parts.chunk_messages || self.end.bytes >= parts.chunk_bytes)
+        self.rest.parts.is_some_and(|parts| {
+            self.rest.end.messages.len() >= parts.chunk_messages || self.rest.end.bytes >= parts.chunk_bytes
+        })
     }
 
     /// Takes the end out as the next chunk, with its number.
     pub fn spill(&mut self) -> (u64, Vec<Queued>) {
-        let number = self.first_chunk.saturating_add(u64::try_from(self.chunks.len()).unwrap_or(u64::MAX));
-        let end = std::mem::take(&mut self.end);
+        let number = self.rest.first_chunk.saturating_add(u64::try_from(self.rest.chunks.len()).unwrap_or(u64::MAX));
+        let end = std::mem::take(&mut self.rest.end);
         let messages = u32::try_from(end.messages.len()).unwrap_or(u32::MAX);
         let chunk = (messages, u64::try_from(end.bytes).unwrap_or(u64::MAX));
-        self.chunks.push_back(chunk);
-        self.on_disk = self.on_disk.with(Waiting::of_chunk(chunk));
+        self.rest.chunks.push_back(chunk);
+        self.rest.on_disk = self.rest.on_disk.with(Waiting::of_chunk(chunk));
         (number, end.messages.into())
     }
 
     /// The chunk that must be read back before anything more can be sent; asked for once.
     pub fn wanted_chunk(&mut self) -> Option<u64> {
-        if self.is_loading || !self.head.messages.is_empty() || self.chunks.is_empty() {
+        if self.rest.is_loading || !self.head.messages.is_empty() || self.rest.chunks.is_empty() {
             return None;
         }
-        self.is_loading = true;
-        Some(self.first_chunk)
+        self.rest.is_loading = true;
+        Some(self.rest.first_chunk)
     }
 
     /// The first chunk is back, or cannot be read; whether it was waited for.
     pub fn chunk_loaded(&mut self, number: u64, messages: Vec<Queued>) -> bool {
-        if !self.is_loading || number != self.first_chunk {
+        if !self.rest.is_loading || number != self.rest.first_chunk {
             return false;
         }
-        self.is_loading = false;
+        self.rest.is_loading = false;
         let expected = self.drop_first_chunk();
         let missing = expected.saturating_sub(u64::try_from(messages.len()).unwrap_or(u64::MAX));
         self.taken = self.taken.wrapping_add(missing);
@@ -339,10 +336,10 @@ impl Outbound {
     /// The first chunk is no longer of the queue: its number, and how many messages it has. One that is on its way back
     /// stays.
     pub fn skip_chunk(&mut self) -> Option<(u64, u64)> {
-        if self.is_loading || self.chunks.is_empty() {
+        if self.rest.is_loading || self.rest.chunks.is_empty() {
             return None;
         }
-        let number = self.first_chunk;
+        let number = self.rest.first_chunk;
         let messages = self.drop_first_chunk();
         self.taken = self.taken.wrapping_add(messages);
         self.draw_up();
@@ -351,18 +348,20 @@ impl Outbound {
 
     /// A chunk that is on its way back will not come.
     pub fn give_up_loading(&mut self) {
-        self.is_loading = false;
+        if self.rest.is_loading {
+            self.rest.is_loading = false;
+        }
     }
 
     /// The chunk that is on its way back.
     pub fn loading(&self) -> Option<u64> {
-        self.is_loading.then_some(self.first_chunk)
+        self.rest.is_loading.then_some(self.rest.first_chunk)
     }
 
     fn drop_first_chunk(&mut self) -> u64 {
-        self.first_chunk = self.first_chunk.saturating_add(1);
-        let Some(chunk) = self.chunks.pop_front() else { return 0 };
-        self.on_disk = self.on_disk.without(Waiting::of_chunk(chunk));
+        self.rest.first_chunk = self.rest.first_chunk.saturating_add(1);
+        let Some(chunk) = self.rest.chunks.pop_front() else { return 0 };
+        self.rest.on_disk = self.rest.on_disk.without(Waiting::of_chunk(chunk));
         u64::from(chunk.0)
     }
 
@@ -374,9 +373,9 @@ impl Outbound {
     /// Takes the next above QoS 0 out of the queue, in the order in which they came.
     pub fn pop(&mut self) -> Option<Queued> {
         let is_its_turn = |before: &u64| *before <= self.taken || self.recorded_is_empty();
-        if self.queued_before.front().is_some_and(is_its_turn) {
-            self.queued_before.pop_front();
-            return self.of_memory.pop();
+        if self.rest.queued_before.front().is_some_and(is_its_turn) {
+            self.rest.queued_before.pop_front();
+            return self.rest.of_memory.pop();
         }
         let queued = self.head.pop()?;
         self.taken = self.taken.wrapping_add(1);
@@ -386,8 +385,8 @@ impl Outbound {
 
     /// With nothing in between, the end becomes the head.
     fn draw_up(&mut self) {
-        if self.head.messages.is_empty() && self.chunks.is_empty() {
-            self.head = std::mem::take(&mut self.end);
+        if self.head.messages.is_empty() && self.rest.chunks.is_empty() && !self.rest.end.messages.is_empty() {
+            self.head = std::mem::take(&mut self.rest.end);
         }
     }
 

@@ -3,7 +3,8 @@
 use super::aliases::{InboundAliases, OutboundAliases};
 use super::drops::Drops;
 use super::inbound::Inbound;
-use super::outbound::{Outbound, Waiting};
+use super::outbound::Outbound;
+use super::waiting::Waiting;
 use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
@@ -52,8 +53,8 @@ pub struct Session {
     pub outbound: Outbound,
     /// QoS 2 messages that it has taken and that their publishers have not released.
     pub once: BTreeSet<Once>,
-    /// What is published if it vanishes.
-    pub will: Option<Will>,
+    /// What is published if it vanishes. Most clients have none.
+    pub will: Option<Box<Will>>,
     /// What waited when it was last counted.
     pub counted: Waiting,
     /// What it was not sent, until that is said.
@@ -127,7 +128,7 @@ impl Live {
             return;
         }
         let maximum = usize::try_from(self.max_packet_size).unwrap_or(usize::MAX);
-        if delivery.view().encoded_len(self.version).saturating_add(ALIAS) <= maximum {
+        if delivery.encoded_len(self.version).saturating_add(ALIAS) <= maximum {
             delivery.alias = self.outbound_aliases.assign(&delivery.message.topic);
         }
     }

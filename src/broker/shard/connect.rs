@@ -215,7 +215,7 @@ impl Shard {
         session.gone_since = None;
         session.address = connecting.address;
         session.listener = connecting.durability;
-        session.will = will;
+        session.will = will.map(Box::new);
         session.outbound.begin_connection();
         // What is in flight was allowed when it was sent; the right may have gone since.
         session.recheck_queue = true;

@@ -16,7 +16,7 @@ use crate::broker::message::{Message, SessionKey};
 use crate::broker::numbers::NumberHasher;
 use crate::broker::reason::Reason;
 use crate::broker::record::Record;
-use crate::broker::routing::{Group, Retained, Trie};
+use crate::broker::routing::{Group, Recent, Retained, Trie};
 use crate::broker::session::{HeldAck, Live, Queued, Session, Waiting};
 use crate::broker::time::Timestamp;
 use crate::protocol::{Packet, Violation};
@@ -37,6 +37,8 @@ pub struct Shard {
     pub(super) by_connection: HashMap<ConnectionId, u32, BuildHasherDefault<NumberHasher>>,
     pub(super) by_durable: BTreeMap<DurableId, u32>,
     pub(super) trie: Trie,
+    /// Where the messages went that came from other shards last.
+    pub(super) recent: Recent,
     pub(super) groups: Arena<Group>,
     pub(super) groups_by_key: BTreeMap<Arc<GroupKey>, u32>,
     pub(super) retained: Retained,
@@ -66,6 +68,7 @@ impl Shard {
             by_connection: HashMap::default(),
             by_durable: BTreeMap::new(),
             trie: Trie::default(),
+            recent: Recent::default(),
             groups: Arena::default(),
             groups_by_key: BTreeMap::new(),
             retained: Retained::default(),

@@ -55,8 +55,10 @@ impl Shard {
         ticket: Option<Ticket>,
         effects: &mut Effects,
     ) {
-        let matches = self.matches_of(&message.topic, &message.origin);
-        self.deliver_here(now, message, &matches, ticket, effects);
+        let known = self.recent.take(&message.topic, self.trie.version());
+        let route = known.unwrap_or_else(|| self.find_route(&message.topic, &message.origin));
+        self.deliver_here(now, message, &route.matches, ticket, effects);
+        self.recent.keep(route);
     }
 
     /// Makes a message the retained one of its topic and stores that. [v5:MQTT-3.3.1-5]
@@ -184,15 +186,14 @@ impl Shard {
 
     /// Sends a message to a session, or queues it.
     fn deliver(&mut self, now: Timestamp, index: u32, queued: Queued, effects: &mut Effects) {
-        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Some(session) = self.sessions.get(index) else { return };
         if queued.check_delivery && !may_receive(session, &queued) {
             self.counters.drop(Reason::Denied);
             return;
         }
         if queued.qos == QoS::ExactlyOnce && self.has_taken(index) {
-            return;
+            return self.wait_for_takers(effects);
         }
-        let Some(session) = self.sessions.get(index) else { return };
         let is_first = session.outbound.queue_is_empty_for(queued.qos);
         if is_first && may_send(session, queued.qos, self.limits.high_water) {
             self.transmit(now, index, queued, Source::Router, effects);
@@ -404,6 +405,12 @@ impl Shard {
         let connection = live.connection;
         self.counters.sent = self.counters.sent.saturating_add(1);
         live.sent = live.sent.saturating_add(1);
+        if session.durable.is_none() && live.waiting == 0 {
+            // Nothing to write down and nothing to wait for: the usual case, in the fewest steps.
+            delivery.packet_id = in_flight.map(|queued| session.outbound.send(queued));
+            live.give_alias(&mut delivery);
+            return effects.push(Effect::Deliver { connection, delivery });
+        }
         let Some(queued) = in_flight else {
             return self.send_in_order(index, Effect::Deliver { connection, delivery }, effects);
         };
@@ -518,7 +525,7 @@ fn may_resend(session: &Session, high_water: usize) -> bool {
 
 /// Whether a delivery is small enough for its receiver [v5:MQTT-3.1.2-24]; if so it counts as handed over.
 fn fit(live: &mut Live, delivery: &Delivery) -> bool {
-    let len = delivery.view().encoded_len(live.version);
+    let len = delivery.encoded_len(live.version);
     if len > usize::try_from(live.max_packet_size).unwrap_or(usize::MAX) {
         return false;
     }

@@ -138,6 +138,14 @@ impl Shard {
         self.journal.once.zip(session).is_some_and(|(once, session)| session.once.contains(&once))
     }
 
+    /// A receiver has the message that is being routed: whoever publishes it again is told so once the disk knows.
+    pub(super) fn wait_for_takers(&mut self, effects: &mut Effects) {
+        let takers = self.journal.once.and_then(|once| self.journal.takers.get(&once));
+        if takers.is_some_and(|takers| self.journal.stored_up_to < takers.last) {
+            self.begin_frame(self.limits.durabilities.of_identifiers(), effects);
+        }
+    }
+
     /// The session has taken the message that is being routed from now on.
     fn take_once(&mut self, index: u32) {
         if let Some(once) = self.journal.once
@@ -145,7 +153,9 @@ impl Shard {
             && session.once.insert(once)
         {
             let change = self.promises.coming_commit();
-            let takers = self.journal.takers.entry(once).or_insert_with(|| Takers { change, sessions: Vec::new() });
+            let none = || Takers { change, last: change, sessions: Vec::new() };
+            let takers = self.journal.takers.entry(once).or_insert_with(none);
+            takers.last = change;
             takers.sessions.push(index);
         }
     }
@@ -172,10 +182,10 @@ impl Shard {
 
     /// Writes down to whom the message is owed. Whether it is owed to anybody.
     pub(super) fn write_receivers(&mut self, message: &Arc<Message>, effects: &mut Effects) -> bool {
-        let receivers = std::mem::take(&mut self.journal.receivers);
-        if receivers.is_empty() {
+        if self.journal.receivers.is_empty() {
             return false;
         }
+        let receivers = std::mem::take(&mut self.journal.receivers);
         let once = self.journal.once;
         let is_at_once = |receiver: &Receiver| receiver.qos == QoS::AtLeastOnce && receiver.packet_id.is_some();
         let (count, may_be_needless) = (receivers.len(), receivers.iter().all(is_at_once));
@@ -413,7 +423,7 @@ impl Shard {
     fn withdraw(&mut self, now: Timestamp, index: u32, delivery: &Delivery, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         if let Some(live) = &mut session.live {
-            live.unwritten = live.unwritten.saturating_sub(delivery.view().encoded_len(live.version));
+            live.unwritten = live.unwritten.saturating_sub(delivery.encoded_len(live.version));
         }
         self.counters.drop(Reason::Denied);
         if let Some(packet_id) = delivery.packet_id {

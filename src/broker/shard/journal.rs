@@ -69,6 +69,8 @@ pub struct Journal {
 pub(super) struct Takers {
     /// The first change that says so, or one before it in the same frame.
     pub(super) change: CommitId,
+    /// The last of them.
+    pub(super) last: CommitId,
     pub(super) sessions: Vec<u32>,
 }
 

@@ -18,11 +18,28 @@ use crate::protocol::{
 };
 use std::sync::Arc;
 
+/// What is known of where a message goes when it arrives.
+enum Way {
+    /// Its publisher has published to the topic before, and may; nothing has changed since.
+    Known(Box<Route>),
+    /// It must be found out.
+    Unknown(TopicName),
+}
+
+impl Way {
+    fn topic(&self) -> &TopicName {
+        match self {
+            Self::Known(route) => &route.topic,
+            Self::Unknown(topic) => topic,
+        }
+    }
+}
+
 impl Shard {
     /// A message from a client: authorised and routed here, whatever becomes of it later. [v5:MQTT-4.3.3-10]
     pub(super) fn publish(&mut self, now: Timestamp, index: u32, publish: Publish, effects: &mut Effects) {
-        let topic = match self.admit(index, &publish) {
-            Ok(topic) => topic,
+        let way = match self.admit(index, &publish) {
+            Ok(way) => way,
             Err(violation) => return self.violated(now, index, violation, effects),
         };
         if let Some((packet_id, ticket)) = self.repeated(index, &publish) {
@@ -34,45 +51,37 @@ impl Shard {
         if let Some(live) = self.live(index) {
             live.received = live.received.saturating_add(1);
         }
-        match self.refusal_of(index, &publish, &topic) {
-            Ok(route) => self.accept_publish(now, index, publish, &topic, route, effects),
-            Err((reason, rule)) => self.refuse_publish(now, index, &publish, &topic, (reason, rule), effects),
+        match self.refusal_of(index, &publish, &way) {
+            None => self.accept_publish(now, index, publish, way, effects),
+            Some(refusal) => self.refuse_publish(now, index, &publish, way.topic(), refusal, effects),
         }
     }
 
-    /// Whether a message may be published; if so, with the route of its topic, if that is known.
-    fn refusal_of(
-        &mut self,
-        index: u32,
-        publish: &Publish,
-        topic: &TopicName,
-    ) -> Result<Option<Box<Route>>, (Reason, Option<RuleId>)> {
-        let version = self.trie.version();
-        let route = self.live(index).and_then(|live| live.routes.take(topic, version));
-        if route.is_none()
-            && let Some(session) = self.sessions.get(index)
-        {
-            match session.rights.verdict(Permission::Publish, topic) {
+    /// Why a message may not be published, if it may not.
+    fn refusal_of(&self, index: u32, publish: &Publish, way: &Way) -> Option<(Reason, Option<RuleId>)> {
+        if let Way::Unknown(topic) = way {
+            match self.sessions.get(index)?.rights.verdict(Permission::Publish, topic) {
                 Verdict::Allowed(_) => {}
                 verdict @ (Verdict::Denied(rule) | Verdict::Paused(rule)) => {
-                    return Err((verdict.reason(), Some(rule)));
+                    return Some((verdict.reason(), Some(rule)));
                 }
                 verdict @ (Verdict::NoRule | Verdict::Reserved | Verdict::NoSuchUser) => {
-                    return Err((verdict.reason(), None));
+                    return Some((verdict.reason(), None));
                 }
             }
         }
-        if publish.retain && self.retained_is_full(topic, publish.payload.len()) {
-            return Err((Reason::TooManyRetained, None));
+        if publish.retain && self.retained_is_full(way.topic(), publish.payload.len()) {
+            return Some((Reason::TooManyRetained, None));
         }
         if publish.properties.user_properties.len() > self.limits.max_user_properties {
-            return Err((Reason::TooManyUserProperties, None));
+            return Some((Reason::TooManyUserProperties, None));
         }
-        Ok(route)
+        None
     }
 
-    /// The topic of a message that may come now.
-    fn admit(&mut self, index: u32, publish: &Publish) -> Result<TopicName, Violation> {
+    /// The way of a message that may come now. A route that is known is taken out, to be kept again.
+    fn admit(&mut self, index: u32, publish: &Publish) -> Result<Way, Violation> {
+        let version = self.trie.version();
         let Some(session) = self.sessions.get_mut(index) else { return Err(Violation::TopicMissing) };
         let Some(live) = session.live.as_mut() else { return Err(Violation::TopicMissing) };
         // Before 5.0 a client is not told of a maximum, so its 65,535 identifiers are the bound.
@@ -85,12 +94,15 @@ impl Shard {
         if publish.qos > QoS::AtMostOnce && !is_repeated && session.inbound.unacknowledged() >= usize::from(maximum) {
             return Err(Violation::ReceiveMaximumExceeded(maximum));
         }
-        if publish.properties.topic_alias.is_none()
-            && let Some(topic) = live.routes.topic(publish.topic.as_bytes())
+        let alias = publish.properties.topic_alias;
+        if alias.is_none()
+            && let Some(route) = live.routes.take(publish.topic.as_bytes())
         {
-            return Ok(topic.clone());
+            return Ok(if route.version == version { Way::Known(route) } else { Way::Unknown(route.topic) });
         }
-        live.inbound_aliases.resolve(&publish.topic, publish.properties.topic_alias)
+        let topic = live.inbound_aliases.resolve(&publish.topic, alias)?;
+        let route = live.routes.take(topic.as_bytes()).filter(|route| route.version == version);
+        Ok(route.map_or(Way::Unknown(topic), Way::Known))
     }
 
     /// The identifier of a QoS 2 message that was taken over before, with what its acknowledgement waits for. A new
@@ -112,15 +124,7 @@ impl Shard {
                 || self.retained.bytes().saturating_add(payload_len) > self.limits.max_retained_bytes)
     }
 
-    fn accept_publish(
-        &mut self,
-        now: Timestamp,
-        index: u32,
-        publish: Publish,
-        topic: &TopicName,
-        route: Option<Box<Route>>,
-        effects: &mut Effects,
-    ) {
+    fn accept_publish(&mut self, now: Timestamp, index: u32, publish: Publish, way: Way, effects: &mut Effects) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let (at, listener, origin) = (session.at, session.listener, Origin::Client(Arc::clone(&session.key)));
         let (qos, packet_id, retain) = (publish.qos, publish.packet_id, publish.retain);
@@ -128,8 +132,11 @@ impl Shard {
             session.inbound.uncertain.remove(&packet_id);
         }
         let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
-        let route = route.unwrap_or_else(|| self.find_route(topic, &origin));
-        let (durability, _) = self.limits.durabilities.of(topic, qos, listener);
+        let route = match way {
+            Way::Known(route) => route,
+            Way::Unknown(topic) => self.find_route(&topic, &origin),
+        };
+        let (durability, _) = self.limits.durabilities.of(&route.topic, qos, listener);
         let message = Message {
             topic: route.topic.clone(),
             payload: publish.payload,
@@ -171,7 +178,7 @@ impl Shard {
     }
 
     /// Where the publisher's messages of this topic go, as far as the tree knows now.
-    fn find_route(&self, topic: &TopicName, origin: &Origin) -> Box<Route> {
+    pub(super) fn find_route(&self, topic: &TopicName, origin: &Origin) -> Box<Route> {
         let matches = self.matches_of(topic, origin);
         Box::new(Route { topic: topic.compact(), matches, version: self.trie.version() })
     }

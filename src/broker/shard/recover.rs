@@ -75,10 +75,12 @@ impl Shard {
                 let Some(session) = self.sessions.get_mut(index) else { return };
                 session.expiry = expiry;
                 session.gone_since = gone_since;
-                session.will = will.map(|will| Will {
-                    message: Arc::unwrap_or_clone(will.message),
-                    delay: will.delay,
-                    expiry_interval: will.expiry_interval,
+                session.will = will.map(|will| {
+                    Box::new(Will {
+                        message: Arc::unwrap_or_clone(will.message),
+                        delay: will.delay,
+                        expiry_interval: will.expiry_interval,
+                    })
                 });
             }
             Record::Subscribed { session, filter, options } => {

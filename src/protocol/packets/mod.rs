@@ -15,5 +15,5 @@ pub use connect::{Connect, ConnectProperties, Credentials, LastWill, WillPropert
 pub use control::{Auth, AuthProperties, Disconnect, DisconnectProperties};
 pub use packet::Packet;
 pub use puback::{PubAck, PubAckProperties};
-pub use publish::{Publish, PublishProperties, PublishView};
+pub use publish::{PlainPublish, Publish, PublishProperties, PublishView};
 pub use subscribe::{RetainHandling, SubAck, Subscribe, SubscribeRequest, UnsubAck, Unsubscribe};

@@ -176,6 +176,78 @@ impl PublishProperties {
     }
 }
 
+/// A PUBLISH packet to be sent that has no properties, as nearly all have none: its length is a sum, where that of a
+/// [`PublishView`] is counted by writing it to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlainPublish<'a> {
+    /// Sent before, perhaps received before; never said at QoS 0.
+    pub dup: bool,
+    /// How often it may arrive.
+    pub qos: QoS,
+    /// To be kept for later subscribers, or: was kept.
+    pub retain: bool,
+    /// The bytes of the topic.
+    pub topic: &'a [u8],
+    /// Present when the QoS is above 0; not sent at QoS 0.
+    pub packet_id: Option<PacketId>,
+    /// The application message.
+    pub payload: &'a [u8],
+}
+
+impl PlainPublish<'_> {
+    /// The length of the whole packet, or `usize::MAX` if no packet can hold it.
+    pub fn encoded_len(&self, version: ProtocolVersion) -> usize {
+        let length = self.remaining(version).and_then(packet_len).map(usize::try_from);
+        length.and_then(Result::ok).unwrap_or(usize::MAX)
+    }
+
+    /// Appends the packet, or nothing if no packet can hold it.
+    pub fn encode(&self, version: ProtocolVersion, out: &mut BytesMut) {
+        let (Some(remaining), Ok(topic_len)) = (self.remaining(version), u16::try_from(self.topic.len())) else {
+            return;
+        };
+        let packet_id = self.packet_id.filter(|_| self.qos > QoS::AtMostOnce);
+        let first_byte = first_byte(self.dup, packet_id.map_or(QoS::AtMostOnce, |_| self.qos), self.retain);
+        out.reserve(self.topic.len().saturating_add(self.payload.len()).saturating_add(Self::REST));
+        out.u8(first_byte);
+        out.varint(remaining);
+        out.u16(topic_len);
+        out.bytes(self.topic);
+        if let Some(packet_id) = packet_id {
+            out.packet_id(packet_id);
+        }
+        if version.has_properties() {
+            out.u8(0);
+        }
+        out.bytes(self.payload);
+    }
+
+    /// The most that goes with topic and payload: the first byte, the length, that of the topic, an identifier and the
+    /// length of no properties.
+    const REST: usize = 1 + 4 + 2 + 2 + 1;
+
+    /// What the length in the fixed header says, unless no packet is that long.
+    fn remaining(&self, version: ProtocolVersion) -> Option<u32> {
+        let topic_len = u16::try_from(self.topic.len()).ok()?;
+        let packet_id = if self.qos > QoS::AtMostOnce && self.packet_id.is_some() { 2 } else { 0 };
+        let properties = u32::from(version.has_properties());
+        let payload = u32::try_from(self.payload.len()).ok()?;
+        payload
+            .checked_add(u32::from(topic_len))?
+            .checked_add(2)?
+            .checked_add(packet_id)?
+            .checked_add(properties)
+            .filter(|remaining| packet_len(*remaining).is_some())
+    }
+}
+
+/// The first byte of a PUBLISH.
+fn first_byte(dup: bool, qos: QoS, retain: bool) -> u8 {
+    let dup = if dup && qos > QoS::AtMostOnce { DUP } else { 0 };
+    let retain = if retain { RETAIN } else { 0 };
+    PacketType::Publish.first_byte() | dup | (qos.bits() << 1) | retain
+}
+
 impl<'a> PublishView<'a> {
     /// A message without properties, sent once.
     pub fn new(topic: &'a str, payload: &'a [u8]) -> Self {
@@ -230,10 +302,7 @@ impl<'a> PublishView<'a> {
     }
 
     fn first_byte(&self) -> u8 {
-        let qos = self.sent_packet_id().map_or(QoS::AtMostOnce, |_| self.qos);
-        let dup = if self.dup && qos > QoS::AtMostOnce { DUP } else { 0 };
-        let retain = if self.retain { RETAIN } else { 0 };
-        PacketType::Publish.first_byte() | dup | (qos.bits() << 1) | retain
+        first_byte(self.dup, self.sent_packet_id().map_or(QoS::AtMostOnce, |_| self.qos), self.retain)
     }
 
     fn form(&self, version: ProtocolVersion) -> Form<'_, Self> {
@@ -269,5 +338,31 @@ impl Body for ViewProperties<'_> {
             out.property_varint(Property::SubscriptionIdentifier, Some(id.number()));
         }
         out.property_binary(Property::ContentType, all.content_type.map(str::as_bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plain packet is written as the same packet with all its fields is.
+    #[test]
+    fn a_packet_without_properties_is_the_same_either_way() {
+        let topics = [&b"t"[..], &[b'x'; 300], &[b'x'; 70_000]];
+        let payloads = [&b""[..], &[1; 100], &[2; 20_000]];
+        for (topic, payload) in topics.into_iter().flat_map(|topic| payloads.map(|payload| (topic, payload))) {
+            for (qos, dup) in [(QoS::AtMostOnce, false), (QoS::AtLeastOnce, true), (QoS::ExactlyOnce, false)] {
+                let packet_id = PacketId::new(7);
+                let plain = PlainPublish { dup, qos, retain: dup, topic, packet_id, payload };
+                let view = PublishView { dup, qos, retain: dup, topic, packet_id, ..PublishView::new("", payload) };
+                for version in [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+                    let (mut written, mut expected) = (BytesMut::new(), BytesMut::new());
+                    plain.encode(version, &mut written);
+                    view.encode(version, &mut expected);
+                    assert_eq!(written, expected, "{} bytes of topic, {} of payload", topic.len(), payload.len());
+                    assert_eq!(plain.encoded_len(version), view.encoded_len(version));
+                }
+            }
+        }
     }
 }

@@ -476,7 +476,9 @@ impl Oracle {
         let moment = self.moment;
         let Some(number) = number else { return };
         let Some(known) = self.messages.get(number as usize) else { return };
-        let is_news = known.routed.is_empty() || known.comes_again;
+        // Copies of one that was sent before the broker ended are still on their way beside it.
+        let is_sent_again = known.comes_again && self.wills_let_go.contains(&known.new.key);
+        let is_news = known.routed.is_empty() || is_sent_again;
         let Some(connection) = known.new.will_of.filter(|_| is_news) else { return };
         let is_due = self.connections.get(&connection).is_some_and(|fact| self.may_be_due(fact));
         let (key, topic) = (known.new.key.clone(), known.new.topic.clone());

@@ -481,11 +481,11 @@ impl Oracle {
             || session.subscriptions.values().chain(&session.past).filter(|found| matches(&found.filter, topic));
         let groups = matching().filter(|subscription| subscription.group.is_some()).count();
         let requests = matching().filter(|_| known.new.retain).count();
-        // Whoever was sent one of QoS 1 when the broker ended may be sent it once more, though it was not routed again;
-        // one of QoS 2 may be routed again, but is sent once.
+        // Whoever was sent one of QoS 1 when the broker ended may be sent each copy once more, though it was not routed
+        // again; one of QoS 2 may be routed again, but is sent once.
         let allowed = match delivery.qos {
             QoS::ExactlyOnce => known.publications() * (1 + groups) + requests,
-            QoS::AtLeastOnce => (known.routed.len() + session.crashes) * (1 + groups) + requests,
+            QoS::AtLeastOnce => known.routed.len() * (1 + session.crashes) * (1 + groups) + requests,
             QoS::AtMostOnce => known.routed.len() * (1 + groups) + requests,
         };
         if known.new.retain && delivery.qos > QoS::AtMostOnce {

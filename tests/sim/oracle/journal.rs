@@ -65,8 +65,9 @@ impl Oracle {
             self.began = Some(*session);
         }
         match record {
-            Record::Changed { session, gone_since, .. } => {
+            Record::Changed { session, gone_since, will, .. } => {
                 self.absence_is_written(*session, gone_since.map(|_| change));
+                self.wills_let_go.extend(self.durable.get(session).filter(|_| will.is_none()).cloned());
             }
             Record::Ended { session } => self.endings.push((change, *session)),
             _ => {}

@@ -97,6 +97,24 @@ fn a_message_that_was_stored_in_part_reaches_each_receiver_once_when_it_is_publi
     assert_eq!(stage.hear(receiver), [""; 0]);
 }
 
+/// A receiver has it in memory alone: to say so would be a promise that a crash breaks.
+#[test]
+fn a_message_that_is_published_again_waits_for_the_disk_of_those_who_have_it() {
+    let (mut stage, _, publisher) = receiver_and_publisher(ProtocolVersion::V3_1_1);
+    stage.send(publisher, publish("t", "1", 2, 1));
+    stage.commit_of(1, CommitOutcome::Stored);
+    stage.commit_of(0, CommitOutcome::Failed);
+    assert_eq!(stage.hear(publisher), ["closed"]);
+    let publisher = stage.connect_and_hear(client("p").durable().version(ProtocolVersion::V3_1_1).on(1));
+    stage.commit_of(1, CommitOutcome::Stored);
+    stage.send(publisher, dup(publish("t", "1", 2, 1)));
+    stage.commit_of(1, CommitOutcome::Stored);
+    assert_eq!(stage.hear(publisher), ["connack present"]);
+    stage.close_frame(0);
+    stage.commit_of(0, CommitOutcome::Stored);
+    assert_eq!(stage.hear(publisher), ["pubrec #1"]);
+}
+
 /// The first PUBREL is on its way to the disk when its connection ends: the answer to the second says no more than it.
 #[test]
 fn a_repeated_pubrel_is_not_answered_before_the_first_is_stored() {
