@@ -39,7 +39,7 @@ export function Chart({ title, times, series, colours, unit = '', whole = false 
       if (ended || !place.current) return;
       const style = getComputedStyle(document.documentElement);
       const colour = (name) => style.getPropertyValue(name).trim();
-      const axis = { stroke: colour('--muted'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: `12px ${colour('--sans')}` };
+      const axis = { stroke: colour('--muted'), grid: { stroke: colour('--grid') || colour('--line'), width: 1 }, ticks: { show: false }, font: `12px ${colour('--sans')}` };
       const made = new UPlot({
         width: place.current.clientWidth,
         height,

@@ -18,9 +18,9 @@ export function Keys({ who }) {
   ];
   return html`<${Card} title=${t('keys-programs')} actions=${html`<${Button} icon="plus" onClick=${() => setOpen({ add: true })}>${t('add-key')}<//>`}>
     <p>${t('keys-programs-what')} <code>Authorization: Bearer smq_…</code></p>
-    <${Asked} asked=${asked} rows=${2}>${({ items }) => (items.length
+    <${Asked} asked=${asked} rows=${2}>${({ items, damaged }) => html`${damaged.map((id) => html`<${Notice} key=${id} kind="warn">${t('key-damaged', { id })} <${Button} icon="trash" onClick=${() => setOpen({ remove: { id, name: String(id) } })}>${t('remove-key', { name: id })}<//><//>`)}${items.length
       ? html`<${Table} caption=${t('keys-programs')} rows=${items} keyOf=${(key) => key.id} columns=${columns} actions=${(key) => html`<${Button} kind="quiet" icon="trash" aria-label=${t('remove-key', { name: visible(key.name) })} onClick=${() => setOpen({ remove: key })}>${t('revoke')}<//>`} />`
-      : html`<${Empty} icon="key" title=${t('no-keys')} />`)}<//>
+      : html`<${Empty} icon="key" title=${t('no-keys')} />`}`}<//>
     ${open?.add && html`<${Add} onClose=${() => { setOpen(null); asked.again(); }} />`}
     ${open?.remove && html`<${Confirm} title=${t('remove-key', { name: visible(open.remove.name) })} verb=${t('revoke')} onClose=${() => setOpen(null)}
       onConfirm=${async () => { await remove(`/keys/${segment(open.remove.id)}`); say(t('key-removed')); asked.again(); }}><p>${t('remove-key-what')}</p><//>`}

@@ -27,8 +27,10 @@ export function Shell({ children }) {
   useKeys(offered, () => setHelp(true), openSearch);
   useSessionWatch();
   useEffect(() => setMenu(false), [route.value]);
-  const link = (page) => html`<li key=${page.path}><a href=${address(page.path ? [page.path] : [])} aria-current=${page === current ? 'page' : undefined} title=${narrow.value ? t(titleKey(page)) : undefined}>
-    <${Icon} name=${page.icon} /><span>${t(titleKey(page))}</span></a></li>`;
+  const link = (page, words = t(titleKey(page))) => html`<li key=${page.path}><a href=${address(page.path ? [page.path] : [])} aria-current=${page === current ? 'page' : undefined} title=${narrow.value ? t(titleKey(page)) : undefined}>
+    <${Icon} name=${page.icon} /><span>${words}</span></a></li>`;
+  // Five of them share the width of a phone.
+  const shortLink = (page) => link(page, page.path === 'log' ? t('bar-log') : page.path === 'publish' ? t('bar-publish') : undefined);
   const listed = offered.filter((page) => !page.aside);
   const skip = (event) => {
     event.preventDefault(); // the address is the page's own
@@ -48,11 +50,11 @@ export function Shell({ children }) {
       <a class="button quiet account" href="#/account" title=${t('page-account')}><${Icon} name="account" /><span><bdi>${visible(user)}</bdi> <small>${roleName(role)}</small></span></a>
     </header>
     <nav class="rail" aria-label=${t('pages')}>
-      <ul>${listed.map(link)}</ul>
+      <ul>${listed.map((page) => link(page))}</ul>
       <${Button} icon="collapse" kind="quiet collapse" onClick=${() => { narrow.value = !narrow.value; remember('rail', narrow.value ? 'narrow' : 'wide'); }} aria-expanded=${narrow.value ? 'false' : 'true'} aria-label=${t('rail')}>${t('collapse')}<//>
     </nav>
     <nav class="bottom" aria-label=${t('pages-short')}>
-      <ul>${listed.slice(0, phonePages).map(link)}<li><button type="button" aria-haspopup="dialog" onClick=${() => setMenu(true)}><${Icon} name="menu" /><span>${t('menu')}</span></button></li></ul>
+      <ul>${listed.slice(0, phonePages).map(shortLink)}<li><button type="button" aria-haspopup="dialog" onClick=${() => setMenu(true)}><${Icon} name="menu" /><span>${t('menu')}</span></button></li></ul>
     </nav>
     <main id="main" ref=${main}>
       ${!reachable.value && html`<div class="notice danger" role="alert"><${Icon} name="cross" /><div>${t('lost-broker')}</div></div>`}
@@ -63,7 +65,7 @@ export function Shell({ children }) {
     <${Said} />
     <${Asking} />
     ${menu && html`<${Dialog} title=${t('pages')} kind="sheet" onClose=${() => setMenu(false)}>
-      <nav class="menu" aria-label=${t('pages')}><ul>${offered.map(link)}</ul></nav>
+      <nav class="menu" aria-label=${t('pages')}><ul>${offered.map((page) => link(page))}</ul></nav>
       <div class="menu-choices">
         <${Choice} icon="theme" label=${t('theme')} value=${theme.value} options=${themes.map((name) => [name, t(`theme-${name}`)])} onValue=${(name) => { theme.value = name; }} />
         <${Choice} icon="language" label=${t('language')} value=${language.value} options=${Object.entries(languages)} onValue=${speak} />

@@ -161,6 +161,8 @@ async fn caller(office: &Office, door: Door, request: &HttpRequest) -> Result<Ca
     let is_background = request.headers().contains_key("x-background");
     let how = if is_background { Use::Background } else { Use::Active };
     let secret = cookie.value().to_owned();
+    // What was changed since ends sessions, before one is looked for.
+    office.directory().await?;
     let Some((session, csrf)) = office.sessions.find(office.clock.now(), &secret, how) else { return Ok(stranger) };
     let scope = Scope::User(session.person.clone());
     if office.scope_of(&session.person.name).await?.as_ref() != Some(&scope) {

@@ -6,8 +6,9 @@ use crate::server::FolderLock;
 use crate::store::{Database, StoreError, StoredEvent, UnixMillis};
 use std::time::{Duration, Instant};
 
-/// How long a change waits for a running broker, and how often it looks.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a change waits for a running broker, and how often it looks. An idle one takes a tenth of a second, one on a
+/// crowded machine some seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Puts into the log what somebody did, and waits until a broker that runs on this database goes by it: when this

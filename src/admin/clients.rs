@@ -93,7 +93,8 @@ async fn shown(call: &Call, client: &ClientView) -> Result<Value, AdminError> {
         "address": client.address.to_string(),
         "connected": live.is_some(),
         "version": live.map(|live| live.version.to_string()),
-        "encrypted": live.map(|live| live.is_encrypted),
+        "transport": live.map(|live| live.carrier.name()),
+        "encrypted": live.map(|live| live.carrier.is_encrypted()),
         "since": live.map(|live| wall(live.since)),
         "gone_since": client.gone_since.filter(|_| live.is_none()).map(wall),
         // A client may be silent for one and a half times its keep alive.

@@ -5,7 +5,7 @@ use super::call::Call;
 use super::problem::AdminError;
 use super::rules::client_id;
 use super::sessions::random;
-use crate::broker::{Permission, SessionKey, Verdict};
+use crate::broker::{Carrier, Permission, SessionKey, Verdict};
 use crate::protocol::{Disconnect, Packet, PacketId, PubAck, Publish, QoS, Rare, ReasonCode, TopicName};
 use crate::server::{GuestClient, Unanswered};
 use bytes::Bytes;
@@ -19,8 +19,8 @@ pub fn key_of(call: &Call) -> Result<SessionKey, AdminError> {
 
 /// The caller as a client of the broker.
 pub async fn enter(call: &Call, key: &SessionKey) -> Result<GuestClient, AdminError> {
-    let is_encrypted = call.door.is_encrypted();
-    let guest = call.broker()?.guest(key.principal.clone(), key.client_id.clone(), call.address, is_encrypted);
+    let carrier = if call.door.is_encrypted() { Carrier::SecurePages } else { Carrier::Pages };
+    let guest = call.broker()?.guest(key.principal.clone(), key.client_id.clone(), call.address, carrier);
     Ok(guest.await?)
 }
 

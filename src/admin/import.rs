@@ -83,7 +83,7 @@ pub async fn import(call: Call) -> Result<HttpResponse, AdminError> {
                 (password, Some(text))
             }
         };
-        users.push(new_user(name, role, Some(hash(password).await?)));
+        users.push(new_user(name, role, Some(hash(&call, password).await?)));
         let (error, code) = (None, None);
         shown.push(ShownRow { line: row.line, name: row.name, role: row.role, error, code, password: made_up });
     }

@@ -1,11 +1,11 @@
 //! Keys that programs use this with: made by whoever is logged in, shown once, never worth more than their owner.
 
-use super::call::{Call, Page, done, json};
+use super::call::{Call, done, json};
 use super::login::login;
 use super::problem::AdminError;
 use super::scope::Sight;
 use super::sessions::random;
-use crate::store::{ApiKey, ApiScopes, UnixMillis};
+use crate::store::{ApiKey, ApiKeys, ApiScopes, UnixMillis};
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use secrecy::SecretString;
@@ -93,9 +93,12 @@ const MOST_DAYS: u32 = 366;
 
 /// One's own keys; an administrator sees those of everybody.
 pub async fn list(call: Call) -> Result<HttpResponse, AdminError> {
-    let keys = call.office.database.api_keys().await?;
+    let ApiKeys { keys, damaged } = call.office.database.api_keys().await?;
     let keys = keys.iter().filter(|key| is_mine(&call, key));
-    json(&Page { items: keys.map(ShownKey::of).collect(), next: None })
+    // Nobody knows whose they are.
+    let damaged = damaged.iter().map(|(id, _)| *id).filter(|_| call.sight == Sight::Everybody);
+    let (items, damaged): (Vec<_>, Vec<_>) = (keys.map(ShownKey::of).collect(), damaged.collect());
+    json(&object!({ "items": items, "next": null, "damaged": damaged }))
 }
 
 fn is_mine(call: &Call, key: &ApiKey) -> bool {
@@ -134,14 +137,20 @@ pub fn in_words(key: &ApiKey) -> String {
     format!("{} of {}: {} ({})", key.id, key.owner, key.name, scope_names(key.scopes).join(", "))
 }
 
+/// A key that is gone, in words, if it could be read.
+pub fn removed_in_words(id: i64, key: Option<&ApiKey>) -> String {
+    key.map_or_else(|| format!("{id}, which was damaged"), in_words)
+}
+
 /// Removes a key; it opens nothing from then on.
 pub async fn remove(call: Call) -> Result<HttpResponse, AdminError> {
     let id: i64 = call.path("id").parse().map_err(|_| AdminError::NotFound("key"))?;
-    let keys = call.office.database.api_keys().await?;
-    if !keys.iter().any(|key| key.id == id && is_mine(&call, key)) {
+    let ApiKeys { keys, damaged } = call.office.database.api_keys().await?;
+    let is_damaged = call.sight == Sight::Everybody && damaged.iter().any(|(damaged, _)| *damaged == id);
+    if !is_damaged && !keys.iter().any(|key| key.id == id && is_mine(&call, key)) {
         return Err(AdminError::NotFound("key"));
     }
     let key = call.office.database.remove_api_key(id).await?;
-    call.record("apikey remove", in_words(&key)).await?;
+    call.record("apikey remove", removed_in_words(id, key.as_ref())).await?;
     done()
 }

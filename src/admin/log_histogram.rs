@@ -45,11 +45,11 @@ pub async fn show(call: Call) -> Result<HttpResponse, AdminError> {
     let count = |event: &StoredEvent| {
         looked_at += 1;
         match filter.choice(event) {
+            _ if looked_at > LOOKED_AT => Choice::Pause,
             Choice::Take => {
                 chart.count(event);
                 Choice::Skip
             }
-            _ if looked_at > LOOKED_AT => Choice::Pause,
             other => other,
         }
     };

@@ -3,10 +3,10 @@
 use super::call::{Call, Login, done, json};
 use super::changes::append;
 use super::guard::Door;
-use super::office::Live;
+use super::office::{Live, password_of};
 use super::problem::AdminError;
 use super::scope::Scope;
-use super::sessions::{Opened, WebSession};
+use super::sessions::{Opened, PasswordMark, WebSession};
 use crate::auth::{self, LoginRequest, Method, Rehash};
 use crate::broker::{AuditEvent, EventKind, Reason, UserName, Who};
 use crate::protocol::Text;
@@ -30,7 +30,7 @@ struct Credentials {
 /// whoever has the password.
 pub async fn log_in(call: Call) -> Result<HttpResponse, AdminError> {
     let Credentials { user, password, code } = call.json()?;
-    let name = prove(&call, &user, password).await?;
+    let (name, proved) = prove(&call, &user, password).await?;
     prove_second(&call, &name, code).await?;
     // The account may have gone since its password was right.
     let Some(Scope::User(person)) = call.office.scope_of(&name).await? else { return Err(AdminError::LoginFailed) };
@@ -42,7 +42,12 @@ pub async fn log_in(call: Call) -> Result<HttpResponse, AdminError> {
         crate::broker::Address::Network(address) => address.ip().to_string(),
         crate::broker::Address::Local => String::from("local"),
     };
-    let opened = call.office.sessions.open(now, person, address, browser, before.as_deref())?;
+    let opened = call.office.sessions.open(now, person, proved, address, browser, before.as_deref())?;
+    // Looked at once the session is there: it ends with every change from here on, and this is every change until here.
+    if password_of(&*call.office.directory().await?, &opened.session.person) != Some(proved) {
+        call.office.sessions.close(&opened.secret);
+        return Err(AdminError::LoginFailed);
+    }
     let kind = EventKind::Administered { action: "web login".into(), target: name.to_string() };
     let who = Who { user: Text::try_from(name.as_str()).ok(), client_id: None, address: Some(call.address) };
     remember(&call, AuditEvent { who, kind }).await;
@@ -53,8 +58,8 @@ pub async fn log_in(call: Call) -> Result<HttpResponse, AdminError> {
     Ok(response.json(shown))
 }
 
-/// The user whose password it is. Whatever is wrong, the answer is the same and takes as long.
-async fn prove(call: &Call, user: &str, password: String) -> Result<UserName, AdminError> {
+/// The user whose password it is, and which one that is. Whatever is wrong, the answer is the same and takes as long.
+async fn prove(call: &Call, user: &str, password: String) -> Result<(UserName, PasswordMark), AdminError> {
     let request = LoginRequest {
         method: Method::Password,
         certificate: None,
@@ -77,10 +82,13 @@ async fn prove(call: &Call, user: &str, password: String) -> Result<UserName, Ad
             return Err(problem);
         }
     };
+    let mut proved = login.checked.as_deref().map(PasswordMark::of);
     if let Some(Rehash { user, old, new }) = login.rehash {
         call.office.database.replace_password_hash(&user, &old, &new).await?;
+        proved = Some(PasswordMark::of(&new));
     }
-    UserName::new(user).map_err(|_| AdminError::LoginFailed)
+    let name = UserName::new(user).map_err(|_| AdminError::LoginFailed)?;
+    Ok((name, proved.ok_or(AdminError::LoginFailed)?))
 }
 
 /// Proves the second factor of a user that has one.

@@ -45,7 +45,9 @@ mod host;
 
 pub use changes::record_change;
 pub use host::{HostError, OpenDoor, SOCKET};
-pub use keys::{in_words as key_in_words, new_key, parse_scopes, scope_names};
+pub use keys::{
+    in_words as key_in_words, new_key, parse_scopes, removed_in_words as removed_key_in_words, scope_names,
+};
 pub use log_filter::{LogFilter, parse_action, parse_moment};
 pub use office::{Equipment, Live, Office, accounts};
 pub use problem::AdminError;

@@ -6,7 +6,7 @@ use super::guesses::Guesses;
 use super::look::Look;
 use super::problem::AdminError;
 use super::scope::{Person, Scope, Sight};
-use super::sessions::Sessions;
+use super::sessions::{PasswordMark, Sessions};
 use crate::auth::{self, Account, Authenticator, Fingerprint, TlsFolder};
 use crate::broker::UserName;
 use crate::config::Setting;
@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// What all requests of one process share.
 pub struct Office {
@@ -33,6 +34,10 @@ pub struct Office {
     pub guesses: Guesses,
     /// The log as it is written.
     pub follower: Follower,
+    /// Passwords that are hashed at the same time: each takes 19 MiB and a core.
+    pub hashing: Semaphore,
+    /// Those and the ones that wait; more are told to come back.
+    pub hashes_waiting: Semaphore,
     /// The pages.
     pub assets: Assets,
     /// Certificates and keys.
@@ -81,6 +86,8 @@ impl Office {
             clock,
             sessions: Sessions::default(),
             guesses: Guesses::default(),
+            hashing: Semaphore::new(2),
+            hashes_waiting: Semaphore::new(16),
             assets: Assets::load(),
             tls,
             look: Look::of(&settings)?,
@@ -99,7 +106,7 @@ impl Office {
         if let Live::There(_) = self.live {
             self.authenticator.replace_directory(accounts(&directory));
         }
-        self.sessions.keep(|person| is_still(&directory, person));
+        self.sessions.keep(|person| password_of(&directory, person));
         self.directory.store(Arc::clone(&directory));
         Ok(directory)
     }
@@ -123,8 +130,11 @@ impl Office {
     }
 }
 
-fn is_still(directory: &Directory, person: &Person) -> bool {
-    directory.users.iter().any(|user| user.name == person.name && user.role == person.role && user.enabled)
+/// The password of somebody who still is who it was and may log in.
+pub fn password_of(directory: &Directory, person: &Person) -> Option<PasswordMark> {
+    let mut users = directory.users.iter();
+    let user = users.find(|user| user.name == person.name && user.role == person.role && user.enabled)?;
+    user.password.as_ref().map(|stored| PasswordMark::of(stored.expose_secret()))
 }
 
 /// The accounts of a directory, as logins need them.

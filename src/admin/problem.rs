@@ -94,8 +94,8 @@ pub enum AdminError {
     /// Nobody would be left to administer.
     #[error("no enabled user with the role Admin would be left")]
     LastAdmin,
-    /// The change is stored, but the running broker does not go by it yet.
-    #[error("this is stored, but the running broker does not go by it yet")]
+    /// The change is stored, but the running broker was not seen to go by it in time.
+    #[error("this is stored, but the running broker has not said within 10 seconds that it goes by it")]
     NotInForce,
     /// What is asked for is known to the running broker alone.
     #[error("the broker is not running")]

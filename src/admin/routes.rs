@@ -54,7 +54,7 @@ routes! {
     Post "/totp", LoggedIn, Pages, second_factor::begin, "begin to set a second factor up", body ["password: string"], needs Login, gives "NewSecret";
     Post "/totp/confirm", LoggedIn, Pages, second_factor::confirm, "prove that the app has the secret; from now on logins need a code", body ["code: string"], needs Login, gives "RecoveryCodes";
     Post "/totp/remove", LoggedIn, Pages, second_factor::remove, "take one's second factor away", body ["password: string"], needs Login, gives "204";
-    Get "/keys", LoggedIn, Store, keys::list, "the keys of one's programs; for an administrator all", needs Login, gives "Page<Key>";
+    Get "/keys", LoggedIn, Store, keys::list, "the keys of one's programs; for an administrator all", needs Login, gives "Keys";
     Post "/keys", LoggedIn, Store, keys::add, "make a key for a program of one's own", body ["name: string", "scopes: [read|publish|manage]", "days?: integer"], needs Login, gives "201 NewKey";
     Delete "/keys/{id}", LoggedIn, Store, keys::remove, "remove a key", needs Login, gives "204";
     Get "/overview", Teacher, Broker, overview::show, "how the broker is doing", gives "Overview";
@@ -72,11 +72,11 @@ routes! {
     Socket "/live", LoggedIn, Broker, messages::watch, "messages as they pass, under one's own rules", gives "101";
     Get "/users", Teacher, Store, users::list, "the accounts one may see", query ["search", "role", "cursor", "limit"], gives "Page<User>";
     Post "/users", Teacher, Store, users::add, "add an account", body ["name: string", "role: string", "class?: string?", "password?: string?", "generate?: boolean"], gives "201 NewUser";
-    Post "/users/import", Admin, Store, import::import, "look at a list of accounts, or add it", body ["csv: string", "preview?: boolean"], gives "Imported";
+    Post "/users/import", Admin, Store, import::import, "look at a list of accounts, or add it", body ["csv: string", "preview?: boolean"], needs Confirmed, gives "Imported";
     Get "/users/{name}", Teacher, Store, users::show, "one account", gives "User";
     Patch "/users/{name}", Teacher, Store, users::change, "change an account's role, enable or disable it", body ["role?: string?", "enabled?: boolean?"], gives "User";
     Delete "/users/{name}", Admin, Store, users::remove, "remove an account and its rules", needs Confirmed, gives "204";
-    Post "/users/{name}/password", Teacher, Store, users::set_password, "give an account another password", body ["password?: string?", "generate?: boolean"], gives "NewPassword";
+    Post "/users/{name}/password", Teacher, Store, users::set_password, "give an account another password", body ["password?: string?", "generate?: boolean"], needs Confirmed, gives "NewPassword";
     Delete "/users/{name}/totp", Admin, Store, second_factor::reset, "take another's second factor away", needs Confirmed, gives "204";
     Get "/roles", Admin, Store, users::roles, "the roles", gives "Page<Role>";
     Get "/me", LoggedIn, Store, classes::own, "who one is, and one's classes", gives "Me";
@@ -90,17 +90,41 @@ routes! {
     Post "/classes/{class}/pause", Teacher, Store, classes::pause, "let the students of a class publish nothing for now", gives "Class";
     Post "/classes/{class}/resume", Teacher, Store, classes::resume, "let a paused class go on", gives "Class";
     Get "/rules", Admin, Store, rules::list, "the rules", gives "Page<Rule>";
-    Post "/rules", Admin, Store, rules::add, "add a rule", body ["subject: Subject", "topic: string", "publish?: boolean", "subscribe?: boolean", "effect: allow|deny"], gives "201 Rule";
+    Post "/rules", Admin, Store, rules::add, "add a rule", body ["subject: Subject", "topic: string", "publish?: boolean", "subscribe?: boolean", "effect: allow|deny"], needs Confirmed, gives "201 Rule";
     Post "/rules/check", LoggedIn, Store, rules::check, "may somebody do something, and why", body ["user?: string?", "role?: string?", "client_id?: string?", "action: publish|subscribe", "topic: string"], needs Read, gives "Checked";
     Post "/rules/preview", Admin, Broker, rules::preview, "whom a change would cut off", body ["add?: NewRule?", "remove?: integer?"], needs Read, gives "Preview";
-    Delete "/rules/{id}", Admin, Store, rules::remove, "remove a rule", gives "204";
+    Delete "/rules/{id}", Admin, Store, rules::remove, "remove a rule", needs Confirmed, gives "204";
     Get "/logs", LoggedIn, Store, logs::list, "the events one may see", query ["action", "user", "client", "class", "topic", "failed", "since", "until", "text", "cursor", "limit"], gives "Page<Event>";
     Socket "/logs/live", LoggedIn, Store, log_feed::watch, "the events one may see, as they happen", query ["action", "user", "client", "class", "topic", "failed", "text", "since"], gives "101";
     Get "/logs/histogram", LoggedIn, Store, log_histogram::show, "how many events one may see there were when", query ["action", "user", "client", "class", "topic", "failed", "since", "until", "text", "buckets"], gives "Histogram";
     Get "/logs/export", LoggedIn, Store, logs::export, "all events one may see, as a file", query ["format", "action", "user", "client", "class", "topic", "failed", "since", "until", "text"], gives "text";
     Get "/certificates", Admin, Store, certificates::list, "the certificates", gives "Page<Certificate>";
-    Post "/certificates", Admin, Store, certificates::issue, "issue a certificate for a user", body ["user: string", "days?: integer"], gives "201 NewCertificate";
+    Post "/certificates", Admin, Store, certificates::issue, "issue a certificate for a user", body ["user: string", "days?: integer"], needs Confirmed, gives "201 NewCertificate";
     Get "/settings", Admin, Store, settings::list, "the configuration as it holds", gives "Page<Setting>";
     Get "/look", Anyone, Pages, settings::look, "how the pages look here", gives "Look";
     Get "/openapi.json", Anyone, Pages, openapi::show, "this description", gives "any";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Beside adding an account that may do more than a student, which `users::add` asks for itself, and making a key.
+    #[test]
+    fn what_gives_or_takes_power_asks_for_the_password_again() {
+        let asking = ROUTES.iter().filter(|route| route.needs == Needs::Confirmed);
+        let asking: Vec<_> = asking.map(|route| (route.method, route.path)).collect();
+        assert_eq!(
+            asking,
+            [
+                (Method::Post, "/users/import"),
+                (Method::Delete, "/users/{name}"),
+                (Method::Post, "/users/{name}/password"),
+                (Method::Delete, "/users/{name}/totp"),
+                (Method::Post, "/rules"),
+                (Method::Delete, "/rules/{id}"),
+                (Method::Post, "/certificates"),
+            ]
+        );
+    }
 }

@@ -72,7 +72,7 @@ macro_rules! client {
     ($($more:literal),*) => {
         &[
             "id: string", "client_id: string", "user: string?", "role: string?", "address: string", "connected: boolean",
-            "version: string?", "encrypted: boolean?", "since: integer?", "gone_since: integer?", "keep_alive: integer?",
+            "version: string?", "transport: tcp|tls|websocket|secure-websocket|pages|secure-pages?", "encrypted: boolean?", "since: integer?", "gone_since: integer?", "keep_alive: integer?",
             "expiry_s: integer", "subscriptions: integer", "inflight: integer", "queued: integer",
             "queued_bytes: integer", "sent: integer?", "received: integer?" $(, $more)*
         ]
@@ -190,6 +190,7 @@ const SHAPES: &[(&str, &[&str])] = &[
     ),
     ("Histogram", &["from: integer", "step_ms: integer", "buckets: [Bucket]", "complete: boolean"]),
     ("Bucket", &["ok: integer", "failed: integer"]),
+    ("Keys", &["items: [Key]", "next: string?", "damaged: [integer]"]),
     ("Publisher", &["user: string?", "client_id: string"]),
     ("Retained", retained!()),
     ("RetainedValue", retained!("payload: string", "text: string?")),

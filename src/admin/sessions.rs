@@ -1,6 +1,9 @@
-//! Who is logged in at the pages. In the memory of this process alone: when it ends, everybody logs in again.
+//! Who is logged in at the pages. In the memory of this process alone, on purpose: when it ends, everybody logs in again.
+//! What is nowhere on disk is in no backup and comes back with none, and to start again is the one way to end every
+//! session that nothing can undo.
 //!
-//! A session is found by the hash of its identifier, so that a picture of the memory is no bunch of keys.
+//! A session is found by the hash of its identifier, so that a picture of the memory is no bunch of keys. It ends when its
+//! user's password, role or leave to log in changes.
 
 use super::problem::AdminError;
 use super::scope::Person;
@@ -33,6 +36,20 @@ pub struct Pending {
 struct Entry {
     session: WebSession,
     csrf: String,
+    opened_with: PasswordMark,
+    /// The password that this session itself is giving to its user.
+    giving: Option<PasswordMark>,
+}
+
+/// Tells one stored password from another, and nothing else about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordMark([u8; 32]);
+
+impl PasswordMark {
+    /// Of a stored password hash.
+    pub fn of(stored: &str) -> Self {
+        Self(hash(stored))
+    }
 }
 
 /// A session as its owner sees it.
@@ -119,6 +136,7 @@ impl Sessions {
         &self,
         now: Timestamp,
         person: Person,
+        opened_with: PasswordMark,
         address: String,
         browser: String,
         before: Option<&str>,
@@ -139,7 +157,8 @@ impl Sessions {
             return Err(AdminError::Busy);
         }
         let session = WebSession { id, person, since: now, last_used: now, confirmed: now, address, browser };
-        entries.insert(hash(&secret), Entry { session: session.clone(), csrf: csrf.clone() });
+        entries
+            .insert(hash(&secret), Entry { session: session.clone(), csrf: csrf.clone(), opened_with, giving: None });
         Ok(Opened { secret, session, csrf })
     }
 
@@ -211,9 +230,20 @@ impl Sessions {
         self.entries().retain(|_, entry| entry.session.person.name != person.name);
     }
 
-    /// Ends those whose user may no longer be here as they are.
-    pub fn keep(&self, still: impl Fn(&Person) -> bool) {
-        self.entries().retain(|_, entry| still(&entry.session.person));
+    /// The session of this identifier is about to give its own user this password, and is not to end by that.
+    pub fn expect_password(&self, secret: &str, mark: PasswordMark) {
+        if let Some(entry) = self.entries().get_mut(&hash(secret)) {
+            entry.giving = Some(mark);
+        }
+    }
+
+    /// Ends those whose user is no longer as the session was opened: `password_of` says which password a person has who
+    /// may still be here.
+    pub fn keep(&self, password_of: impl Fn(&Person) -> Option<PasswordMark>) {
+        self.entries().retain(|_, entry| {
+            let password = password_of(&entry.session.person);
+            password.is_some() && (password == Some(entry.opened_with) || password == entry.giving)
+        });
     }
 
     /// The sessions of this person, the latest first.
@@ -263,7 +293,7 @@ mod tests {
     }
 
     fn open(sessions: &Sessions, now: Timestamp, name: &str) -> Opened {
-        sessions.open(now, person(name), "127.0.0.1".into(), "a browser".into(), None).unwrap()
+        sessions.open(now, person(name), PasswordMark::of("one"), "127.0.0.1".into(), "a browser".into(), None).unwrap()
     }
 
     fn is_there(sessions: &Sessions, now: Timestamp, secret: &str) -> bool {
@@ -306,7 +336,9 @@ mod tests {
     fn an_identifier_from_before_the_login_is_worth_nothing_after_it() {
         let sessions = Sessions::default();
         let planted = open(&sessions, at(0), "mallory").secret;
-        let after = sessions.open(at(1), person("sam"), String::new(), String::new(), Some(&planted)).unwrap();
+        let after = sessions
+            .open(at(1), person("sam"), PasswordMark::of("one"), String::new(), String::new(), Some(&planted))
+            .unwrap();
         assert_ne!(after.secret, planted);
         assert!(!is_there(&sessions, at(1), &planted));
         assert!(is_there(&sessions, at(1), &after.secret));
@@ -322,6 +354,22 @@ mod tests {
         assert!(is_there(&sessions, at(0), &sam.secret));
         assert!(sessions.close_named(&person("sam"), &sam.session.id));
         assert!(!is_there(&sessions, at(0), &sam.secret));
+    }
+
+    #[test]
+    fn another_password_ends_all_sessions_but_the_one_that_gave_it() {
+        let sessions = Sessions::default();
+        let (sam, again, tina) =
+            (open(&sessions, at(0), "sam"), open(&sessions, at(0), "sam"), open(&sessions, at(0), "tina"));
+        sessions.expect_password(&again.secret, PasswordMark::of("two"));
+        let is_sam = |person: &Person| person.name.as_str() == "sam";
+        let there = || [&sam, &again, &tina].map(|opened| is_there(&sessions, at(1), &opened.secret));
+        sessions.keep(|_| Some(PasswordMark::of("one")));
+        assert_eq!(there(), [true; 3], "nothing has changed yet");
+        sessions.keep(|person| Some(PasswordMark::of(if is_sam(person) { "two" } else { "one" })));
+        assert_eq!(there(), [false, true, true]);
+        sessions.keep(|person| Some(PasswordMark::of("one")).filter(|_| !is_sam(person)));
+        assert_eq!(there(), [false, false, true], "who may not be here any more is not");
     }
 
     #[test]

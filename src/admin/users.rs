@@ -3,6 +3,7 @@
 use super::call::{Call, Page, done, json, limit};
 use super::problem::AdminError;
 use super::scope::Sight;
+use super::sessions::PasswordMark;
 use crate::auth::{PasswordCost, generate_password, hash_password};
 use crate::broker::{ClassName, RoleName, UserName};
 use crate::store::{Access, Directory, StoredUser, UnixMillis};
@@ -117,9 +118,13 @@ pub async fn add(call: Call) -> Result<HttpResponse, AdminError> {
     let class = new.class.as_deref().map(ClassName::new).transpose();
     let class = class.map_err(|problem| AdminError::invalid("class", problem))?;
     demand_own_class(&call, &role, class.as_ref())?;
+    // Whoever finds a page open must not make an account of its own that may do more than a student.
+    if role.as_str() != STUDENT {
+        call.demand_confirmed()?;
+    }
     let password = password(new.password, new.generate)?;
     let hash = match &password {
-        Some(password) => Some(hash(password.clone()).await?),
+        Some(password) => Some(hash(&call, password.clone()).await?),
         None => None,
     };
     let user = new_user(name.clone(), role, hash);
@@ -174,7 +179,9 @@ const SHORTEST: usize = 8;
 const LONGEST: usize = 1024;
 
 /// Hashes on a thread for what takes long.
-pub async fn hash(password: SecretString) -> Result<SecretString, AdminError> {
+pub async fn hash(call: &Call, password: SecretString) -> Result<SecretString, AdminError> {
+    let _place = call.office.hashes_waiting.try_acquire().map_err(|_| AdminError::Busy)?;
+    let _turn = call.office.hashing.acquire().await.map_err(|_| AdminError::Broken)?;
     let hash = actix_web::web::block(move || hash_password(&password, PasswordCost::CLIENT));
     Ok(hash.await.map_err(|_| AdminError::Broken)??.into())
 }
@@ -260,7 +267,10 @@ pub async fn set_password(call: Call) -> Result<HttpResponse, AdminError> {
     managed(&call, &*call.office.directory().await?, &name)?;
     let chosen = password(new.password, new.generate)?;
     let chosen = chosen.ok_or_else(|| AdminError::invalid("password", "give one, or have one made up"))?;
-    let hash = hash(chosen.clone()).await?;
+    let hash = hash(&call, chosen.clone()).await?;
+    if let Some(login) = call.login.as_ref().filter(|login| login.session.person.name == name) {
+        call.office.sessions.expect_password(&login.secret, PasswordMark::of(hash.expose_secret()));
+    }
     call.office.database.set_password(&name, Some(hash), UnixMillis::now()).await?;
     call.record("user passwd", name.to_string()).await?;
     let generated = Some(chosen.expose_secret()).filter(|_| new.generate);

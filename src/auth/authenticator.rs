@@ -120,6 +120,8 @@ pub struct LoginRequest {
 pub struct Login {
     /// Who it is.
     pub principal: Principal,
+    /// The stored password hash that let it in, if a password did.
+    pub checked: Option<Arc<str>>,
     /// A hash to store in place of the one of outdated cost.
     pub rehash: Option<Rehash>,
 }
@@ -207,7 +209,7 @@ impl Authenticator {
         match (request.method, request.certificate.is_some()) {
             (Method::Password, _) | (Method::PasswordOrCertificate, false) => self.by_password(now, request).await,
             (Method::Certificate, _) | (Method::PasswordOrCertificate, true) => {
-                Ok(Login { principal: Principal::User(self.certified_user(&request)?), rehash: None })
+                Ok(Login { principal: Principal::User(self.certified_user(&request)?), checked: None, rehash: None })
             }
             (Method::PasswordAndCertificate, _) => {
                 let user = self.certified_user(&request)?;
@@ -220,7 +222,9 @@ impl Authenticator {
     /// Who it is by its user name and password, or anonymously.
     async fn by_password(&self, now: Timestamp, request: LoginRequest) -> Result<Login, LoginRefused> {
         match (request.user_name, request.password, request.anonymous_role) {
-            (None, None, Some(role)) => Ok(Login { principal: Principal::Anonymous(role), rehash: None }),
+            (None, None, Some(role)) => {
+                Ok(Login { principal: Principal::Anonymous(role), checked: None, rehash: None })
+            }
             (None, None, None) => Err(LoginRefused::openly(Reason::AnonymousRefused)),
             (Some(user), Some(password), _) => self.check_password(now, user.as_str(), password, request.address).await,
             (Some(_), None, _) | (None, Some(_), _) => Err(LoginRefused::password(Reason::BadUserNameOrPassword)),
@@ -330,8 +334,9 @@ impl Authenticator {
             Err(unusable) => return Err(LoginRefused::password(unusable.reason)),
         }
         self.memory().verified.keep(now, &user, proof, Network::of(address));
+        let checked = Some(Arc::clone(&old));
         let rehash = rehashed.map(|new| Rehash { user: user.clone(), old, new });
-        Ok(Login { principal: Principal::User(user), rehash })
+        Ok(Login { principal: Principal::User(user), checked, rehash })
     }
 
     /// The account that may log in with a password, with its hash.

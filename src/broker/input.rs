@@ -2,6 +2,7 @@
 
 use super::access::{Policy, Principal};
 use super::address::Address;
+use super::carrier::Carrier;
 use super::durability::Durability;
 use super::effect::{CommitId, CommitOutcome, ConnectionId, PeerFrame, RetainedVersion, ShardId};
 use super::frame::ChunkId;
@@ -27,8 +28,8 @@ pub struct Connecting {
     pub principal: Principal,
     /// Where it comes from.
     pub address: Address,
-    /// Whether nobody else can read the connection.
-    pub is_encrypted: bool,
+    /// What carries its packets.
+    pub carrier: Carrier,
     /// What its listener says about acknowledgements, if it says anything.
     pub durability: Option<Durability>,
 }

@@ -7,6 +7,7 @@ mod numbers;
 mod durability;
 mod limits;
 mod address;
+mod carrier;
 mod reason;
 mod access;
 mod message;
@@ -28,6 +29,7 @@ pub use access::{
     RoleName, Rule, RuleEffect, RuleId, Subject, TopicPattern, UserName, Verdict,
 };
 pub use address::Address;
+pub use carrier::Carrier;
 pub use counters::Counters;
 pub use durability::{DecidedBy, Durabilities, Durability, QueueFull, TopicSettings};
 pub use effect::{

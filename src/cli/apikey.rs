@@ -4,10 +4,10 @@ use super::administration::{existing_database, record};
 use super::context::Context;
 use super::error::CliError;
 use super::output::Format;
-use crate::admin::{key_in_words, new_key, parse_scopes, scope_names};
+use crate::admin::{key_in_words, new_key, parse_scopes, removed_key_in_words, scope_names};
 use crate::audit::time;
 use crate::broker::UserName;
-use crate::store::ApiKey;
+use crate::store::{ApiKey, ApiKeys};
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -72,18 +72,28 @@ impl ApiKeyCommand {
                 }
             }
             ApiKeyAction::List => {
-                let keys: Vec<_> = database.api_keys().await?.iter().map(ShownKey::of).collect();
+                let ApiKeys { keys, damaged } = database.api_keys().await?;
+                let keys: Vec<_> = keys.iter().map(ShownKey::of).collect();
                 context.output.listing(&["id", "user", "name", "scopes", "expires"], &keys, |key| {
                     let (user, name, expires) = (key.user.clone(), key.name.clone(), key.expires.clone());
                     vec![key.id.to_string(), user, name, key.scopes.join(", "), expires]
-                })
+                })?;
+                match damaged.first() {
+                    None => Ok(()),
+                    Some((id, problem)) => {
+                        let remedy = format!("it opens nothing; remove it with `securemq apikey remove {id}`");
+                        Err(CliError::failed(problem, remedy))
+                    }
+                }
             }
             ApiKeyAction::Remove { id } => {
                 let key = database.remove_api_key(id).await?;
-                record(&database, "apikey remove", key_in_words(&key)).await?;
-                match context.output.format() {
-                    Format::Text => context.output.line(format_args!("removed key {}", key_in_words(&key))),
-                    Format::Json => context.output.json(&ShownKey::of(&key)),
+                let words = removed_key_in_words(id, key.as_ref());
+                record(&database, "apikey remove", words.clone()).await?;
+                match (context.output.format(), &key) {
+                    (Format::Text, _) => context.output.line(format_args!("removed key {words}")),
+                    (Format::Json, Some(key)) => context.output.json(&ShownKey::of(key)),
+                    (Format::Json, None) => context.output.json(&serde_json::json!({ "id": id, "damaged": true })),
                 }
             }
         }

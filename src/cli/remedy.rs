@@ -120,9 +120,10 @@ impl From<AdminError> for CliError {
         match error {
             AdminError::Store(error) => error.into(),
             AdminError::Auth(error) => error.into(),
-            AdminError::NotInForce => {
-                Self::failed(&error, "look at what the broker prints; restarting it puts every change into force")
-            }
+            AdminError::NotInForce => Self::failed(
+                &error,
+                "do nothing again: a busy broker goes by it as soon as it can; if it prints that it cannot, restart it",
+            ),
             error => Self::failed(&error, "put this right and try again"),
         }
     }

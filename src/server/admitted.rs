@@ -1,7 +1,7 @@
 //! A client on its way to the worker that owns its session.
 
 use super::transport::Transport;
-use crate::broker::{Address, Durability, Principal};
+use crate::broker::{Address, Carrier, Durability, Principal};
 use crate::protocol::{ClientId, Connect, Packet};
 use bytes::BytesMut;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -22,8 +22,8 @@ pub struct Admitted {
     pub principal: Principal,
     /// Where it comes from.
     pub address: Address,
-    /// Whether nobody else can read the connection.
-    pub is_encrypted: bool,
+    /// What carries its packets.
+    pub carrier: Carrier,
     /// What its listener says about acknowledgements, if it says anything.
     pub durability: Option<Durability>,
     /// Gives its place among the connections back when it ends.
@@ -40,8 +40,8 @@ pub struct Guest {
     pub principal: Principal,
     /// Where the person or program behind it is.
     pub address: Address,
-    /// Whether nobody else can read what it is sent on its way there.
-    pub is_encrypted: bool,
+    /// What carries its packets.
+    pub carrier: Carrier,
     /// What it says.
     pub says: mpsc::Receiver<Packet>,
     /// What it is told.

@@ -116,7 +116,7 @@ impl Front {
         };
         match self.admit(&transport, &connect, reception.method, address).await {
             Ok((client_id, is_assigned, principal)) => {
-                let is_encrypted = transport.is_encrypted();
+                let carrier = transport.kind().carrier();
                 let admitted = Admitted {
                     transport,
                     rest: bytes,
@@ -125,7 +125,7 @@ impl Front {
                     is_assigned,
                     principal,
                     address,
-                    is_encrypted,
+                    carrier,
                     durability: reception.durability,
                     place,
                 };

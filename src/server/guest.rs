@@ -14,7 +14,7 @@ use std::task::Poll;
 
 /// Gives a guest its session and its task.
 pub fn entertain(world: &Rc<World>, guest: Guest) {
-    let Guest { connect, client_id, principal, address, is_encrypted, says, hears, place } = guest;
+    let Guest { connect, client_id, principal, address, carrier, says, hears, place } = guest;
     let version = connect.version;
     let (connection, outbox) = world.enter(version, u32::MAX);
     let connecting = Connecting {
@@ -24,7 +24,7 @@ pub fn entertain(world: &Rc<World>, guest: Guest) {
         is_assigned: false,
         principal,
         address,
-        is_encrypted,
+        carrier,
         durability: None,
     };
     world.input(Input::Connect(Box::new(connecting)));

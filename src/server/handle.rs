@@ -9,8 +9,8 @@ use super::mailbox::{Asked, Mail, Question};
 use super::post::Post;
 use crate::auth::Authenticator;
 use crate::broker::{
-    Address, ClientDetail, ClientQuery, ClientView, Loss, Message, Policy, Principal, RetainedQuery, SessionKey,
-    ShardReport, partition_of_session, shard_of_partition,
+    Address, Carrier, ClientDetail, ClientQuery, ClientView, Loss, Message, Policy, Principal, RetainedQuery,
+    SessionKey, ShardReport, partition_of_session, shard_of_partition,
 };
 use crate::protocol::{ClientId, Connect, ConnectProperties, Credentials, Packet, ProtocolVersion, TopicName};
 use std::sync::Arc;
@@ -200,7 +200,7 @@ impl Handle {
         principal: Principal,
         client_id: ClientId,
         address: Address,
-        is_encrypted: bool,
+        carrier: Carrier,
     ) -> Result<GuestClient, Unanswered> {
         let place = Arc::clone(&self.shared.guests).try_acquire_owned().map_err(|_| Unanswered)?;
         let (says, broker_hears) = mpsc::channel(PACKETS);
@@ -215,16 +215,8 @@ impl Handle {
             properties: ConnectProperties::default(),
         };
         let owner = self.owner_of(&SessionKey { principal: principal.clone(), client_id: client_id.clone() });
-        let guest = Guest {
-            connect,
-            client_id,
-            principal,
-            address,
-            is_encrypted,
-            says: broker_hears,
-            hears: broker_says,
-            place,
-        };
+        let guest =
+            Guest { connect, client_id, principal, address, carrier, says: broker_hears, hears: broker_says, place };
         self.shared.post.mail(owner, Mail::Guest(Box::new(guest)));
         let mut guest = GuestClient { says, hears };
         match tokio::time::timeout(PATIENCE, guest.hear()).await {

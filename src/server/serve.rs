@@ -16,7 +16,7 @@ pub fn serve(world: &Rc<World>, admitted: Admitted) {
         is_assigned,
         principal,
         address,
-        is_encrypted,
+        carrier,
         durability,
         place,
     } = admitted;
@@ -30,7 +30,7 @@ pub fn serve(world: &Rc<World>, admitted: Admitted) {
     let (connection, outbox) = world.enter(version, maximum);
     let mut task = Connection::new(connection, version, transport, rest, outbox, Rc::clone(world));
     let connecting =
-        Connecting { connection, connect, client_id, is_assigned, principal, address, is_encrypted, durability };
+        Connecting { connection, connect, client_id, is_assigned, principal, address, carrier, durability };
     world.input(Input::Connect(Box::new(connecting)));
     world.end_turn();
     let served = world.served();

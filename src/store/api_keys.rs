@@ -38,6 +38,15 @@ pub struct ApiScopes {
     pub manage: bool,
 }
 
+/// The keys that there are.
+#[derive(Debug, Default)]
+pub struct ApiKeys {
+    /// Those that can be read.
+    pub keys: Vec<ApiKey>,
+    /// The numbers of those that cannot, and why. They open nothing.
+    pub damaged: Vec<(i64, StoreError)>,
+}
+
 impl Database {
     /// Keeps a new key; its number is in the answer. The owner must exist.
     pub async fn add_api_key(&self, key: ApiKey, secret: &SecretString) -> Result<ApiKey, StoreError> {
@@ -76,25 +85,33 @@ impl Database {
         row.map(|row| open(self.keys(), row)).transpose()
     }
 
-    /// All keys, by number.
-    pub async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+    /// All keys, by number. One that was damaged hides no other.
+    pub async fn api_keys(&self) -> Result<ApiKeys, StoreError> {
         let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = query_as("SELECT id, owner_index, sealed FROM api_keys ORDER BY id")
             .fetch_all(&mut *self.reader().await?)
             .await?;
-        rows.into_iter().map(|row| open(self.keys(), row)).collect()
+        let mut found = ApiKeys::default();
+        for row in rows {
+            let id = row.0;
+            match open(self.keys(), row) {
+                Ok(key) => found.keys.push(key),
+                Err(problem) => found.damaged.push((id, problem)),
+            }
+        }
+        Ok(found)
     }
 
-    /// Removes a key and says what it was.
-    pub async fn remove_api_key(&self, id: i64) -> Result<ApiKey, StoreError> {
+    /// Removes a key and says what it was; nothing if it was damaged, which is no reason to keep it.
+    pub async fn remove_api_key(&self, id: i64) -> Result<Option<ApiKey>, StoreError> {
         let mut change = self.change().await?;
         let row: Option<(i64, Vec<u8>, Vec<u8>)> =
             query_as("DELETE FROM api_keys WHERE id = ? RETURNING id, owner_index, sealed")
                 .bind(id)
                 .fetch_optional(&mut *change.connection())
                 .await?;
-        let key = open(self.keys(), row.ok_or(StoreError::ApiKeyUnknown(id))?)?;
+        let key = open(self.keys(), row.ok_or(StoreError::ApiKeyUnknown(id))?);
         change.commit().await?;
-        Ok(key)
+        Ok(key.ok())
     }
 }
 

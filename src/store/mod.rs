@@ -48,7 +48,7 @@ mod salvage;
 mod shrink;
 mod writer;
 
-pub use api_keys::{ApiKey, ApiScopes};
+pub use api_keys::{ApiKey, ApiKeys, ApiScopes};
 pub use backup::{Backup, BackupCheck, BackupFile, BackupReport, Existing, Protection};
 pub use census::TableCount;
 pub use classes::Seat;

@@ -16,8 +16,8 @@ use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::rules::Rules;
 use securemq::broker::{
-    Address, ChunkId, ClockReading, CommitOutcome, Connecting, ConnectionId, Effect, Effects, Input, Limits, Policy,
-    QueueParts, Reason, SessionKey, Shard, ShardId, Timestamp, partition_of_session, shard_of_partition,
+    Address, Carrier, ChunkId, ClockReading, CommitOutcome, Connecting, ConnectionId, Effect, Effects, Input, Limits,
+    Policy, QueueParts, Reason, SessionKey, Shard, ShardId, Timestamp, partition_of_session, shard_of_partition,
 };
 use securemq::protocol::{Connect, Packet, decode};
 use std::collections::{BTreeSet, VecDeque};
@@ -361,7 +361,7 @@ impl World {
             is_assigned: false,
             principal: key.principal,
             address: Address::Local,
-            is_encrypted: true,
+            carrier: Carrier::Tls,
             durability: None,
         }));
     }

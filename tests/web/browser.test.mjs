@@ -388,6 +388,24 @@ describe('the live log', () => {
 });
 
 describe('messages', () => {
+  test('who leaves the page has not lost the connection', { timeout: 30_000 }, async () => {
+    await visit({ user: 'sam', password: 'the student of the tests' }, async (opened, page) => {
+      for (const leave of [() => opened.goTo('why'), () => page.reload()]) {
+        await opened.goTo('publish');
+        const listen = page.locator('.card').nth(1);
+        await listen.getByLabel('Filter').fill('students/sam/#');
+        await listen.getByRole('button', { name: 'Subscribe', exact: true }).click();
+        await listen.getByText('live', { exact: true }).waitFor();
+        await leave();
+        await page.goto(broker.base);
+        await page.waitForSelector('.shell h1');
+      }
+      const told = () => page.evaluate(async () => (await (await fetch('/api/v1/logs?action=DISCONNECT&text=the&limit=100')).json()).items.filter(({ client }) => client.startsWith('web-')).map(({ text }) => text));
+      await until(async () => (await told()).length >= 2);
+      assert.deepEqual(new Set(await told()), new Set(['the client disconnected']));
+    });
+  });
+
   test('what is published here is heard here and seen in the tree, as text, JSON and bytes', { timeout: 40_000 }, async () => {
     await visit({}, async (opened, page) => {
       await opened.goTo('publish');
@@ -673,12 +691,70 @@ describe('everybody', () => {
           const violations = await accessibility(page);
           if (violations.length) found[path] = violations;
           if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) found[`${path} scrolls sideways`] = true;
+          const cut = await page.locator('.bottom span').evaluateAll((names) => names.filter((name) => name.scrollWidth > name.clientWidth).map((name) => name.textContent));
+          if (cut.length) found[`${path} has names that are cut off`] = cut;
         }
         assert.deepEqual(found, {});
       });
       await client.endAsync();
     });
   }
+
+  test('makes a class and pauses it, makes a key and revokes it, and logs out by keyboard alone', { timeout: 60_000 }, async () => {
+    broker.addUser('kay', 'Admin', 'the keyboard of the tests');
+    const opened = await logIn(await open(browser, broker), broker, 'kay', 'the keyboard of the tests');
+    const { page } = opened;
+    const { keyboard } = page;
+    // By Tab alone, to what a reader of the screen calls so.
+    const tabTo = async (wanted) => {
+      for (let count = 0; count < 80; count += 1) {
+        const name = await page.evaluate(() => document.activeElement?.ariaLabel || document.activeElement?.labels?.[0]?.textContent || document.activeElement?.textContent?.trim() || '');
+        if (wanted.test(name)) return;
+        await keyboard.press('Tab');
+      }
+      assert.fail(`no way to ${wanted} by Tab`);
+    };
+    const press = async (wanted, key = 'Enter') => {
+      await tabTo(wanted);
+      await keyboard.press(key);
+    };
+    await keyboard.press('g');
+    await keyboard.press('e');
+    await page.getByRole('heading', { name: 'Classes', level: 1 }).waitFor();
+    await press(/^Add class$/);
+    await dialog(page).waitFor();
+    await keyboard.type('keys');
+    await keyboard.press('Enter');
+    await page.waitForFunction(() => !document.querySelector('dialog[open]'));
+    await page.getByRole('heading', { name: 'Class keys', level: 1 }).waitFor();
+    await press(/^Pause class keys$/);
+    await page.getByText('paused', { exact: true }).first().waitFor();
+    await press(/^Resume class keys$/);
+    await button(page, 'Pause class keys').waitFor();
+    await shoot(page, 'class-by-keyboard');
+
+    await keyboard.press('g');
+    await keyboard.press('a');
+    await page.getByRole('heading', { name: 'Account', level: 1 }).waitFor();
+    await press(/^Make key$/);
+    await dialog(page).waitFor();
+    await tabTo(/^For what/);
+    await keyboard.type('by keyboard');
+    await press(/^publish: send/, 'Space');
+    await keyboard.press('Enter');
+    await dialog(page).getByLabel('Key', { exact: true }).waitFor();
+    await keyboard.press('Escape');
+    await page.getByRole('cell', { name: 'by keyboard', exact: true }).waitFor();
+    assert.equal(await dialog(page).count(), 0);
+    await press(/by keyboard/);
+    await dialog(page).waitFor();
+    await press(/^Revoke$/);
+    await page.getByText('No keys').first().waitFor();
+    assert.deepEqual(await opened.wrongs(), []);
+    await press(/^Log out$/);
+    await page.waitForSelector('.login');
+    await opened.close();
+  });
 
   test('can work by keyboard alone', { timeout: 60_000 }, async () => {
     const opened = await open(browser, broker);

@@ -8,6 +8,7 @@ use super::waiting::Waiting;
 use super::will::Will;
 use crate::broker::access::Rights;
 use crate::broker::address::Address;
+use crate::broker::carrier::Carrier;
 use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, ConnectionId, Delivery, SessionRef};
 use crate::broker::frame::{DurableId, Once};
@@ -102,8 +103,8 @@ pub struct Live {
     pub unwritten: usize,
     /// When it began.
     pub since: Timestamp,
-    /// Whether nobody else can read it.
-    pub is_encrypted: bool,
+    /// What carries its packets.
+    pub carrier: Carrier,
     /// Messages that it published.
     pub received: u64,
     /// Messages that it was sent.

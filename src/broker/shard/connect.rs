@@ -65,7 +65,7 @@ impl Shard {
         let kind = EventKind::Connected {
             version: connecting.connect.version,
             session_present: resumed.is_some(),
-            encrypted: connecting.is_encrypted,
+            encrypted: connecting.carrier.is_encrypted(),
         };
         self.record(index, kind, effects);
         self.tell_groups(index, effects);
@@ -234,7 +234,7 @@ impl Shard {
             waiting: 0,
             unwritten: 0,
             since: now,
-            is_encrypted: connecting.is_encrypted,
+            carrier: connecting.carrier,
             received: 0,
             sent: 0,
         });

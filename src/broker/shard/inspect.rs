@@ -3,6 +3,7 @@
 use super::core::Shard;
 use crate::broker::access::{Permission, Policy, Principal, Rights, UserName};
 use crate::broker::address::Address;
+use crate::broker::carrier::Carrier;
 use crate::broker::counters::Counters;
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, SessionKey};
@@ -44,8 +45,8 @@ pub struct ClientView {
 pub struct LiveView {
     /// What it speaks.
     pub version: ProtocolVersion,
-    /// Whether nobody else can read it.
-    pub is_encrypted: bool,
+    /// What carries its packets.
+    pub carrier: Carrier,
     /// When it began.
     pub since: Timestamp,
     /// Silence longer than this ends it.
@@ -300,7 +301,7 @@ fn view(session: &Session) -> ClientView {
         address: session.address,
         live: session.live.as_ref().map(|live| LiveView {
             version: live.version,
-            is_encrypted: live.is_encrypted,
+            carrier: live.carrier,
             since: live.since,
             silence_allowed: live.silence_allowed,
             received: live.received,

@@ -1,5 +1,7 @@
 //! The ways in which bytes travel, by name.
 
+use crate::broker::Carrier;
+
 /// How bytes travel on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransportKind {
@@ -24,11 +26,18 @@ impl TransportKind {
         }
     }
 
+    /// As the broker names it.
+    pub fn carrier(self) -> Carrier {
+        match self {
+            Self::Tcp => Carrier::Tcp,
+            Self::Tls => Carrier::Tls,
+            Self::WebSocket => Carrier::WebSocket,
+            Self::SecureWebSocket => Carrier::SecureWebSocket,
+        }
+    }
+
     /// Whether nobody on the way can read along.
     pub fn is_encrypted(self) -> bool {
-        match self {
-            Self::Tls | Self::SecureWebSocket => true,
-            Self::Tcp | Self::WebSocket => false,
-        }
+        self.carrier().is_encrypted()
     }
 }

@@ -131,7 +131,7 @@ async fn a_key_is_found_by_its_secret_and_goes_with_its_owner() {
     database.add_api_key(key("tina"), &"smq_two".into()).await.unwrap();
     assert_eq!(database.find_api_key(&"smq_one".into()).await.unwrap(), Some(ApiKey { id: kept.id, ..key("sam") }));
     assert_eq!(database.find_api_key(&"smq_three".into()).await.unwrap(), None);
-    assert_eq!(database.api_keys().await.unwrap().len(), 2);
+    assert_eq!(database.api_keys().await.unwrap().keys.len(), 2);
     database.remove_user(&user_name("sam")).await.unwrap();
     database.add_user(&user("sam", "Admin")).await.unwrap();
     assert_eq!(database.find_api_key(&"smq_one".into()).await.unwrap(), None);

@@ -53,7 +53,10 @@ async fn read_all(world: &World) -> Vec<String> {
     let mut note = |error: StoreError| wrong.push(error.to_string());
     let _ = database.directory().await.map_err(&mut note);
     let _ = database.find_user(&user_name("alice")).await.map_err(&mut note);
-    let _ = database.api_keys().await.map_err(&mut note);
+    match database.api_keys().await {
+        Ok(found) => found.damaged.into_iter().for_each(|(_, problem)| note(problem)),
+        Err(error) => note(error),
+    }
     for name in ["alice", "bob"] {
         let _ = database.find_api_key(&format!("smq_{name}").into()).await.map_err(&mut note);
         let _ = database.second_factor(&user_name(name)).await.map_err(&mut note);
@@ -152,6 +155,26 @@ async fn an_altered_column_of_any_table_is_told_and_never_a_panic() {
         let of_the_log = *table == "events" || which.contains("event_");
         let of_the_key = wrong.iter().any(|text| text.contains("the master key does not open"));
         assert!(named || of_the_log || of_the_key, "{table}.{column}: {wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_key_of_a_program_hides_no_other_and_can_be_removed() {
+    let whole = filled().await;
+    for column in ["owner_index", "sealed"] {
+        let world = whole.copy();
+        let database = world.open().await.unwrap();
+        let before: Vec<_> = database.api_keys().await.unwrap().keys.iter().map(|key| key.id).collect();
+        assert!(before.len() > 1 && before[0] == 1, "{before:?}");
+        database.close().await.unwrap();
+        alter(&world, "api_keys", column, "id = 1").await;
+        let database = world.open().await.unwrap();
+        let found = database.api_keys().await.unwrap();
+        assert_eq!(found.keys.iter().map(|key| key.id).collect::<Vec<_>>(), before[1..], "{column}");
+        assert_eq!(found.damaged.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1], "{column}");
+        assert_eq!(database.remove_api_key(1).await.unwrap(), None);
+        assert!(database.api_keys().await.unwrap().damaged.is_empty());
+        database.close().await.unwrap();
     }
 }
 

@@ -134,6 +134,31 @@ fn a_client_is_looked_at_disconnected_and_ended() {
 }
 
 #[test]
+fn what_carries_a_client_is_told() {
+    let settings = with_pages().listen("ws://127.0.0.1:0/mqtt").listen("mqtts://127.0.0.1:0");
+    let mut broker = settings.start();
+    let root = admin(&mut broker);
+    let connect = |name: &str| Connect::v5(name).login("root", PASSWORD);
+    let _clients = [
+        broker.connect(&connect("plain")),
+        broker.open_websocket(1).connect(&connect("socket")),
+        broker.trust().open(broker.address_of(2)).connect(&connect("secret")),
+    ];
+    let mut page = root.watch("/live");
+    page.say(r##"{"subscribe":["#"]}"##);
+    assert_eq!(page.hear().unwrap()["subscribed"][0]["ok"], true);
+    let told = |name: &str| {
+        let client = root.get(&format!("/clients?search={name}")).items()[0].clone();
+        (client["transport"].as_str().unwrap().to_owned(), client["encrypted"].as_bool().unwrap())
+    };
+    for (name, transport, is_encrypted) in
+        [("plain", "tcp", false), ("socket", "websocket", false), ("secret", "tls", true), ("web-", "pages", false)]
+    {
+        assert_eq!(told(name), (transport.to_owned(), is_encrypted), "{name}");
+    }
+}
+
+#[test]
 fn a_certificate_is_issued_with_its_key_once() {
     let mut broker = with_pages().start();
     let root = admin(&mut broker);

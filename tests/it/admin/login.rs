@@ -61,13 +61,14 @@ fn an_identifier_that_was_planted_is_not_the_one_after_the_login() {
 }
 
 #[test]
-fn a_session_ends_with_the_user_the_role_and_the_logout() {
+fn a_session_ends_with_the_user_the_role_the_password_and_the_logout() {
     let mut broker = with_pages().start();
     let pages = Pages::of(&mut broker);
     for (name, command) in [
         ("a", vec!["user", "disable", "a"]),
         ("b", vec!["user", "role", "b", "Teacher"]),
         ("c", vec!["user", "remove", "c"]),
+        ("e", vec!["user", "passwd", "e", "--generate"]),
     ] {
         broker.add_user(name, "Student", PASSWORD);
         let browser = pages.log_in(name, PASSWORD);
@@ -86,6 +87,21 @@ fn a_session_ends_with_the_user_the_role_and_the_logout() {
     assert_eq!(pages.log_in("d", PASSWORD).send("DELETE", "/sessions", "").status, 204);
     assert_eq!(there.get("/session").status, 401);
     while watching.hear().is_some() {}
+}
+
+#[test]
+fn who_takes_another_password_stays_where_it_was_done_and_is_logged_out_elsewhere() {
+    let mut broker = with_pages().start();
+    broker.add_user("root", "Admin", PASSWORD);
+    broker.add_user("tina", "Admin", PASSWORD);
+    let pages = Pages::of(&mut broker);
+    let (here, there, tina) =
+        (pages.log_in("root", PASSWORD), pages.log_in("root", PASSWORD), pages.log_in("tina", PASSWORD));
+    let body = r#"{"password":"another long password"}"#;
+    assert_eq!(here.send("POST", "/users/root/password", body).status, 200);
+    assert_eq!([&here, &there, &tina].map(|browser| browser.get("/session").status), [200, 401, 200]);
+    assert_eq!(tina.send("POST", "/users/root/password", r#"{"generate":true}"#).status, 200);
+    assert_eq!([&here, &tina].map(|browser| browser.get("/session").status), [401, 200]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod routes;
 mod login;
 mod proofs;
 mod escapes;
+mod strangers;
 mod changes;
 mod classes;
 mod feeds;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 /// Who may use an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Who {
+pub(super) enum Who {
     Anyone,
     Student,
     Teacher,
@@ -13,7 +13,7 @@ enum Who {
 }
 
 /// Written down a second time on purpose: whoever changes the table of routes has to say so here.
-const ROUTES: &[(&str, &str, Who, &str)] = &[
+pub(super) const ROUTES: &[(&str, &str, Who, &str)] = &[
     ("POST", "/login", Who::Anyone, r#"{"user":"sam","password":"wrong password"}"#),
     ("GET", "/openapi.json", Who::Anyone, ""),
     ("GET", "/look", Who::Anyone, ""),

@@ -6,7 +6,7 @@ use crate::client::Phase;
 use crate::network::{Stage, Wire};
 use crate::rules::Rules;
 use securemq::broker::{
-    Address, Connecting, ConnectionId, Effect, Effects, Input, Principal, Reason, Shard, ShardId, UserName,
+    Address, Carrier, Connecting, ConnectionId, Effect, Effects, Input, Principal, Reason, Shard, ShardId, UserName,
 };
 use securemq::protocol::{
     ClientId, Connect, ConnectProperties, Credentials, Packet, PacketId, ProtocolVersion, QoS, Subscribe,
@@ -130,7 +130,7 @@ impl World {
             is_assigned: false,
             principal: Principal::User(UserName::new("root").unwrap()),
             address: Address::Local,
-            is_encrypted: true,
+            carrier: Carrier::Tls,
             durability: None,
         };
         let requests = vec![SubscribeRequest::new(text("#"), QoS::AtMostOnce)];

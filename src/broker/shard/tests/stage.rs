@@ -8,6 +8,7 @@ pub use super::packets::{
 use crate::broker::access::{Policy, PolicyUser, Principal, RoleName, Rule, RuleEffect, RuleId, Subject};
 use crate::broker::access::{TopicPattern, UserName};
 use crate::broker::address::Address;
+use crate::broker::carrier::Carrier;
 use crate::broker::durability::Durability;
 use crate::broker::effect::{CommitId, CommitOutcome, ConnectionId, Effect, Effects, PeerFrame, ShardId, StoreOp};
 use crate::broker::event::EventKind;
@@ -78,7 +79,7 @@ pub fn client(id: &str) -> Hello {
         is_assigned: false,
         principal: Principal::User(UserName::new("ann").unwrap()),
         address: Address::Local,
-        is_encrypted: true,
+        carrier: Carrier::Tls,
         durability: None,
     };
     Hello { connecting, shard: 0 }
