@@ -82,7 +82,19 @@ fn seen<'a>(call: &Call, directory: &'a Directory, name: &UserName) -> Result<&'
 /// The account of that name, if the caller may change it.
 fn managed<'a>(call: &Call, directory: &'a Directory, name: &UserName) -> Result<&'a StoredUser, AdminError> {
     let user = seen(call, directory, name)?;
-    if call.sight.manages(name) { Ok(user) } else { Err(AdminError::Forbidden) }
+    if call.sight.manages(name) && is_nobody_elses(call, directory, user) {
+        Ok(user)
+    } else {
+        Err(AdminError::Forbidden)
+    }
+}
+
+/// Whoever gives an account a password can be it: a teacher would be in classes that others teach, or have what another
+/// role may do.
+fn is_nobody_elses(call: &Call, directory: &Directory, user: &StoredUser) -> bool {
+    let classes = directory.classes.iter().filter(|class| class.students.contains(&user.name));
+    call.sight == Sight::Everybody
+        || (user.role.as_str() == STUDENT && classes.into_iter().all(|class| call.sight.teaches(&class.name)))
 }
 
 fn find<'a>(directory: &'a Directory, name: &UserName) -> Result<&'a StoredUser, AdminError> {

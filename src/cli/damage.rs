@@ -36,6 +36,7 @@ pub async fn mend(context: &Context, on_damage: OnDamage) -> Result<Vec<String>,
     let mut notices = Vec::new();
     if damage.lost_log_pages > 0 && damage.problems.is_empty() {
         let aside = Database::set_log_aside(folder)?;
+        Database::begin_log_anew(folder).await?;
         notices.push(format!("{}; the damaged log is {}", log_in_words(&damage), aside.display()));
     } else {
         notices.extend(damage.problems.iter().map(|problem| found(problem)));

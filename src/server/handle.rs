@@ -266,8 +266,10 @@ impl Handle {
     ) -> oneshot::Receiver<R> {
         let (sender, receiver) = oneshot::channel();
         let question = Question(Box::new(move |asked| {
-            // Whoever asked may have gone.
-            let _ = sender.send(question(asked));
+            // Whoever asked may have gone, and what is asked for may take long.
+            if !sender.is_closed() {
+                let _ = sender.send(question(asked));
+            }
         }));
         self.shared.post.mail(worker, Mail::Ask(question));
         receiver

@@ -256,8 +256,7 @@ impl Backup {
         let path = staged.join(DATABASE);
         PrivateFile::create(&path, &[])?;
         copy_file(&self.path, &path)?;
-        // Without a log of its own: what is put in force is this one file.
-        let mut connection = options(&path).journal_mode(SqliteJournalMode::Delete).connect().await?;
+        let mut connection = options(&path).connect().await?;
         let keys = self.keys(&mut connection, key).await?;
         for file in read_files(&mut connection, &keys).await? {
             write_file(staged, &file)?;

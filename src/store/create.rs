@@ -12,7 +12,6 @@ use super::rules::{LAST_RULE, NewRule, insert_rule};
 use super::users::LAST_USER;
 use super::wrapping::{KEY_CHECK, KEY_CHECK_TEXT, SALT, STORE_ID, key_check_place};
 use crate::broker::{RoleName, RuleEffect, Subject, TopicPattern};
-use sqlx::sqlite::SqliteJournalMode;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, query};
 use std::path::{Path, PathBuf};
 
@@ -34,8 +33,7 @@ impl Database {
         }
         // SQLite gives -wal and -shm the mode of the file beside them.
         PrivateFile::create(&unfinished, &[])?;
-        // Without a log of its own: what is put in place is this one file.
-        let mut connection = options(&unfinished).journal_mode(SqliteJournalMode::Delete).connect().await?;
+        let mut connection = options(&unfinished).connect().await?;
         apply(&mut connection, &unfinished, migrations()).await?;
         query("BEGIN IMMEDIATE").execute(&mut connection).await?;
         fill(&mut connection, key).await?;

@@ -39,7 +39,7 @@ impl Replacement {
         PrivateFile::create(&staged.join(SUFFIX), suffix.as_bytes())?;
         let log = with_suffix(&staged.join(DATABASE), "-wal");
         if log.exists() {
-            // A part of the database is in there, and would not come along.
+            // SQLite does not say so when it cannot write the log back as it closes: what is in there would be lost.
             let source = io::Error::other("its log was not written back");
             return Err(StoreError::File { action: FileAction::Rename, path: log, source });
         }
