@@ -14,8 +14,9 @@ const mostPages = 20;
 const mostHeld = 5000; // of a pause, the latest
 const shownInPreview = 10;
 
-export default function Topics({ query }) {
-  const [filter, setFilter] = useState(query.filter ?? '#');
+export default function Topics({ who, query }) {
+  const everything = who.role === 'Admin' ? '#' : '';
+  const [filter, setFilter] = useState(query.filter ?? everything);
   const rested = useRested(filter, 500);
   const [search, setSearch] = useState('');
   const [order, setOrder] = useState('name');
@@ -27,7 +28,14 @@ export default function Topics({ query }) {
   const changed = useRef(true);
   const held = useRef([]);
   const drawn = useRef(0);
-  useEffect(() => setQuery({ filter: rested === '#' ? '' : rested }), [rested]);
+  useEffect(() => setQuery({ filter: rested === everything ? '' : rested }), [rested]);
+  // Nobody else may listen to everything: a teacher begins with the own class, a student with the own topics.
+  useEffect(() => {
+    if (filter || everything) return;
+    get('/me').then(({ classes: [first] }) => {
+      if (first) setFilter((typed) => typed || (first.topics.own ?? first.topics.all));
+    }, () => {}); // the field can be filled in by hand
+  }, []);
   const feed = useFeed([rested].filter(Boolean), (messages) => {
     if (paused) {
       const now = Date.now();

@@ -278,6 +278,8 @@ describe('everybody in a school', () => {
           for (const path of paths) {
             await opened.goTo(path);
             await page.waitForTimeout(300);
+            // A teacher may not listen to everything, so the tree begins with the own class.
+            if (path === 'topics') await page.waitForFunction(() => document.querySelector('form.filters input')?.value === 'c/7b/#');
             await shoot(page, `${user}-${path.replace(/\W/g, '-') || 'home'}-${theme}-${size}`);
             const violations = await accessibility(page);
             if (violations.length) found[path] = violations;
