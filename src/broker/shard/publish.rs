@@ -128,9 +128,6 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let (at, listener, origin) = (session.at, session.listener, Origin::Client(Arc::clone(&session.key)));
         let (qos, packet_id, retain) = (publish.qos, publish.packet_id, publish.retain);
-        if let Some(packet_id) = packet_id.filter(|_| qos == QoS::ExactlyOnce) {
-            session.inbound.uncertain.remove(&packet_id);
-        }
         let size = u32::try_from(publish.payload.len()).unwrap_or(u32::MAX);
         let route = match way {
             Way::Known(route) => route,
@@ -153,6 +150,11 @@ impl Shard {
             self.keep_route(index, route);
             self.dropped(now, refusing, &message, reason, effects);
             return self.answer_refusal(now, index, qos, packet_id, reason, effects);
+        }
+        if let Some(packet_id) = packet_id.filter(|_| qos == QoS::ExactlyOnce)
+            && let Some(session) = self.sessions.get_mut(index)
+        {
+            session.inbound.uncertain.remove(&packet_id);
         }
         let ticket = (qos > QoS::AtMostOnce).then(|| self.promises.open(Due::Session(at)));
         let before = self.promises.last_commit();
@@ -251,6 +253,7 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(index).filter(|_| qos == QoS::ExactlyOnce) {
             if reason.is_error() {
                 session.inbound.release(packet_id);
+                self.journal(index, |session| Record::Released { session, packet_id }, effects);
             } else {
                 session.inbound.hold_taken(packet_id, ticket);
             }

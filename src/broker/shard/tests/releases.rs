@@ -2,10 +2,13 @@
 //! must not be taken for the message before.
 
 use super::stage::{Stage, client, publish, pubrel};
+use crate::broker::durability::{Durabilities, Durability, QueueFull, TopicSettings};
 use crate::broker::effect::{CommitOutcome, ConnectionId};
+use crate::broker::input::Input;
 use crate::broker::limits::Limits;
 use crate::broker::record::Record;
-use crate::protocol::{ProtocolVersion, Publish};
+use crate::protocol::{ProtocolVersion, Publish, TopicFilter};
+use std::sync::Arc;
 
 /// A receiver on the first shard, whose journal the stage keeps, and a publisher on the second.
 fn receiver_and_publisher(version: ProtocolVersion) -> (Stage, ConnectionId, ConnectionId) {
@@ -146,4 +149,28 @@ fn what_was_published_on_an_earlier_connection_does_not_use_up_the_receive_maxim
     assert_eq!(stage.hear(second), ["pubrec #3 0x10", "pubrec #1"]);
     stage.send(second, publish("t", "4", 2, 4));
     assert_eq!(stage.hear(second), ["disconnect 0x93", "closed"]);
+}
+
+/// What was taken over before a crash is on disk, so a refusal now has to be written down, too.
+#[test]
+fn a_message_of_before_a_crash_that_finds_its_queue_full_is_released_on_disk() {
+    let mut before = Stage::one();
+    let publisher = before.connect(client("p").durable());
+    before.send(publisher, publish("t", "1", 2, 1));
+    let filter = TopicFilter::try_from("t").unwrap();
+    let refuse = TopicSettings { filter, durability: None, queue_full: QueueFull::Refuse };
+    let durabilities = Arc::new(Durabilities::new(Durability::Commit, [], vec![refuse]));
+    let mut stage = Stage::new(1, &Limits { max_queued_messages: 0, durabilities, ..Limits::default() });
+    for (_, records) in before.shard(0).durable_sessions() {
+        stage.input(0, Input::Checkpointed(records));
+    }
+    stage.input(0, Input::Recovered { went_down: stage.now, run: 2 });
+    let receiver = stage.connect(client("r").durable());
+    stage.subscribed(receiver, "t", 2);
+    stage.lose(receiver);
+    let publisher = stage.connect(client("p").durable());
+    stage.send(publisher, dup(publish("t", "1", 2, 1)));
+    assert_eq!(stage.hear(publisher), ["pubrec #1 0x97"]);
+    let is_released = |(_, record): &(_, Record)| matches!(record, Record::Released { .. });
+    assert!(stage.journal.iter().any(is_released), "{:?}", stage.journal);
 }
