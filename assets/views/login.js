@@ -18,6 +18,10 @@ export function Login({ expired }) {
   useEffect(() => {
     document.title = `${t('log-in')} – securemq`;
   }, [language.value]);
+  // Not by autofocus: the browser complains of that if somebody was faster.
+  useEffect(() => {
+    if (document.activeElement === document.body) document.querySelector('[name=username]')?.focus();
+  }, []);
   useEffect(() => {
     if (wait <= 0) return undefined;
     const timer = setTimeout(() => setWait(wait - 1), 1000);
@@ -53,7 +57,7 @@ export function Login({ expired }) {
       <form onSubmit=${submit}>
         ${code !== null && html`<${Input} label=${t('totp-code')} hint=${t('totp-code-hint')} value=${code} onValue=${setCode} name="code" mono autocomplete="one-time-code" autocapitalize="none" required autofocus key="code" />
           <div class="actions"><${Button} kind="quiet" onClick=${() => { setCode(null); setPassword(''); }}>${t('totp-back')}<//></div>`}
-        <div hidden=${code !== null}><${Input} label=${t('user')} value=${user} onValue=${setUser} name="username" autocomplete="username" autocapitalize="none" required autofocus /></div>
+        <div hidden=${code !== null}><${Input} label=${t('user')} value=${user} onValue=${setUser} name="username" autocomplete="username" autocapitalize="none" required /></div>
         <div class="password" hidden=${code !== null}>
           <${Input} label=${t('password')} value=${password} onValue=${setPassword} name="password" type=${shown ? 'text' : 'password'} autocomplete="current-password" required />
           <${Button} kind="quiet" onClick=${() => setShown(!shown)} aria-pressed=${shown ? 'true' : 'false'}>${t(shown ? 'hide' : 'show')}<//>
