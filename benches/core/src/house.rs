@@ -1,9 +1,9 @@
 //! A shard with the clients of a case, driven as a worker drives it.
 
 use crate::broker::{
-    Address, CommitOutcome, Connecting, ConnectionId, Delivery, Effect, Effects, Input, Limits, PeerFrame, Policy,
-    PolicyUser, Principal, RoleName, Rule, RuleEffect, RuleId, Shard, ShardId, Subject, Timestamp, TopicPattern,
-    UserName,
+    Address, Carrier, CommitOutcome, Connecting, ConnectionId, Delivery, Effect, Effects, Input, Limits, PeerFrame,
+    Policy, PolicyUser, Principal, RoleName, Rule, RuleEffect, RuleId, Shard, ShardId, Subject, Timestamp,
+    TopicPattern, UserName,
 };
 use crate::protocol::{
     ClientId, Connect, ConnectProperties, Credentials, Packet, ProtocolVersion, QoS, RetainHandling, Subscribe,
@@ -85,7 +85,7 @@ impl House {
             is_assigned: false,
             principal: Principal::User(UserName::new("ann").unwrap()),
             address: Address::Local,
-            is_encrypted: true,
+            carrier: Carrier::Tls,
             durability: None,
         })));
         connection
