@@ -221,7 +221,8 @@ impl Database {
         let mark = Mark { seq: last, chain: Chain::of_column(&chain) };
         write_mark(connection, self.keys(), ANCHOR, mark).await?;
         change.commit().await?;
-        self.give_pages_back().await?;
+        // A store that is never at rest gets smaller here alone.
+        self.shrink().await?;
         Ok(removed.rows_affected())
     }
 
@@ -261,13 +262,6 @@ impl Database {
                 last = Some(row.0);
             }
         }
-    }
-
-    /// Shrinks the file by some of the pages that nothing uses any more.
-    async fn give_pages_back(&self) -> Result<(), StoreError> {
-        let mut change = self.change().await?;
-        query("PRAGMA incremental_vacuum(1000)").execute(change.connection()).await?;
-        change.commit().await
     }
 }
 

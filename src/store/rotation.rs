@@ -78,7 +78,8 @@ impl Database {
         Ok(rotation)
     }
 
-    /// One transaction with a few rows, so that whoever writes meanwhile waits for milliseconds. Returns the last of them.
+    /// One transaction with a few rows, so that whoever writes meanwhile waits for milliseconds. They are looked for before
+    /// it, because a look through a whole table may take longer. Returns the last of them.
     ///
     /// It need not survive a loss of power: the old key is there until nothing is sealed with it.
     async fn seal_part_again(
@@ -87,32 +88,39 @@ impl Database {
         from: i64,
         rotation: &mut Rotation,
     ) -> Result<Option<i64>, StoreError> {
+        let mut reader = self.reader().await?;
+        let latest = self.keys().latest().0.to_be_bytes().to_vec();
+        let sql = format!(
+            "SELECT rowid FROM {} NOT INDEXED WHERE rowid >= ? AND substr(sealed, 2, 4) <> ? ORDER BY rowid LIMIT ?",
+            table.name
+        );
+        let found: Vec<i64> = query_scalar(AssertSqlSafe(sql))
+            .bind(from)
+            .bind(latest.as_slice())
+            .bind(ROWS_AT_ONCE)
+            .fetch_all(&mut *reader)
+            .await?;
+        drop(reader);
+        let Some(last) = found.last().copied() else { return Ok(None) };
         let mut change = self.change_that_survives(Durability::Os).await?;
         let connection = change.connection();
         self.learn_keys(connection).await?;
-        let latest = self.keys().latest();
-        let sql = table.select("WHERE rowid >= ? AND substr(sealed, 2, 4) <> ? ORDER BY rowid LIMIT ?");
-        let found = query(AssertSqlSafe(sql))
-            .bind(from)
-            .bind(latest.0.to_be_bytes().to_vec())
-            .bind(ROWS_AT_ONCE)
-            .fetch_all(&mut *connection)
-            .await?;
-        let mut last = None;
-        for row in &found {
-            let row = table.read(row)?;
-            last = Some(row.rowid);
-            match seal_row_again(table, self.keys(), &row) {
+        for rowid in found {
+            let sql = AssertSqlSafe(table.select("WHERE rowid = ? AND substr(sealed, 2, 4) <> ?"));
+            let row = query(sql).bind(rowid).bind(latest.as_slice()).fetch_optional(&mut *connection).await?;
+            // Somebody has written it meanwhile, or taken it out.
+            let Some(row) = row else { continue };
+            match seal_row_again(table, self.keys(), &table.read(&row)?) {
                 Some(sealed) => {
                     let sql = format!("UPDATE {} SET sealed = ? WHERE rowid = ?", table.name);
-                    query(AssertSqlSafe(sql)).bind(sealed?).bind(row.rowid).execute(&mut *connection).await?;
+                    query(AssertSqlSafe(sql)).bind(sealed?).bind(rowid).execute(&mut *connection).await?;
                     rotation.rows += 1;
                 }
                 None => rotation.damaged += 1,
             }
         }
         change.commit().await?;
-        Ok(last)
+        Ok(Some(last))
     }
 
     /// Takes out the data keys that nothing is sealed with. Only while no broker runs on this store, because what one has

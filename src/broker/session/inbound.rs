@@ -26,7 +26,7 @@ pub enum Settled {
     NotOwed,
     /// They may go, and say what is true.
     Ready,
-    /// What is true cannot be said: SUBACK, UNSUBACK and PUBCOMP of this session would have to lie.
+    /// What is true cannot be said: SUBACK and UNSUBACK of this session would have to lie.
     Unspeakable,
 }
 

@@ -35,9 +35,4 @@ impl TransportKind {
             Self::SecureWebSocket => Carrier::SecureWebSocket,
         }
     }
-
-    /// Whether nobody on the way can read along.
-    pub fn is_encrypted(self) -> bool {
-        self.carrier().is_encrypted()
-    }
 }

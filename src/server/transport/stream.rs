@@ -36,11 +36,6 @@ impl Transport {
         }
     }
 
-    /// Whether nobody on the way can read along.
-    pub fn is_encrypted(&self) -> bool {
-        self.kind().is_encrypted()
-    }
-
     /// The far end.
     pub fn peer_address(&self) -> Address {
         self.socket().peer_address()

@@ -63,7 +63,7 @@ async fn both_versions_are_spoken_and_agree_on_mqtt() {
         let (client, server) = (client.unwrap(), server.unwrap());
         assert_eq!(client.get_ref().1.protocol_version(), Some(expected));
         assert_eq!(client.get_ref().1.alpn_protocol(), Some(b"mqtt".as_slice()));
-        assert_eq!((server.kind(), server.is_encrypted()), (TransportKind::Tls, true));
+        assert_eq!((server.kind(), server.kind().carrier().is_encrypted()), (TransportKind::Tls, true));
         assert_eq!(server.client_certificate(), Ok(None));
         assert_eq!(server.peer_address().to_string(), client.get_ref().0.local_addr().unwrap().to_string());
     }
@@ -274,7 +274,7 @@ async fn plain_mqtt_passes_with_its_first_byte() {
     client.write_all(b"\x10\x00").await.unwrap();
     let mut transport = server.await.unwrap();
     assert_eq!(transport.read_u16().await.unwrap(), 0x1000);
-    assert!(!transport.is_encrypted());
+    assert!(!transport.kind().carrier().is_encrypted());
 }
 
 /// Bytes that nobody read would turn the farewell into a reset, which can overtake the packet that says why.

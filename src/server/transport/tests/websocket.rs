@@ -308,7 +308,7 @@ async fn over_tls_it_is_the_same() {
         server
     );
     let mut transport = server.unwrap();
-    assert_eq!((transport.kind(), transport.is_encrypted()), (TransportKind::SecureWebSocket, true));
+    assert_eq!((transport.kind(), transport.kind().carrier().is_encrypted()), (TransportKind::SecureWebSocket, true));
     client.send(binary(b"ping")).await.unwrap();
     assert_eq!(read(&mut transport, 4).await, b"ping");
     write(&mut transport, b"pong").await;
