@@ -1,12 +1,11 @@
 //! Many accounts or rules at once: all of them, or none.
 
-use super::classes::{Seat, leave_all_classes};
 use super::database::{Database, GENERATION, count};
 use super::error::StoreError;
 use super::names::NameTable;
 use super::roles::demand_role;
 use super::rules::{NewRule, all_rules, insert_rule};
-use super::users::{StoredUser, find_user, insert_user, write_user};
+use super::users::{StoredUser, find_user, insert_user, take_up_role, write_user};
 use crate::broker::Subject;
 
 /// What becomes of one that is there already.
@@ -78,9 +77,7 @@ impl Database {
                 (Some((id, old)), OnExisting::Replace) => {
                     match demand_role(connection, self.keys(), &user.role).await {
                         Ok(()) => {
-                            if Seat::of(&old.role) != Seat::of(&user.role) {
-                                leave_all_classes(connection, self.keys(), &user.name).await?;
-                            }
+                            take_up_role(connection, self.keys(), &old.role, user).await?;
                             write_user(connection, self.keys(), id, user).await?;
                             Ok(Outcome::Replaced)
                         }

@@ -133,13 +133,11 @@ impl Database {
         let connection = change.connection();
         let found = find_user(connection, self.keys(), name).await?;
         let (id, mut user) = found.ok_or_else(|| StoreError::UserUnknown(name.clone()))?;
-        let seat = Seat::of(&user.role);
+        let before = user.role.clone();
         alter(&mut user);
         user.changed = now;
         demand_role(connection, self.keys(), &user.role).await?;
-        if Seat::of(&user.role) != seat {
-            leave_all_classes(connection, self.keys(), name).await?;
-        }
+        take_up_role(connection, self.keys(), &before, &user).await?;
         self.update(connection, id, &user).await?;
         change.commit().await
     }
@@ -149,6 +147,24 @@ impl Database {
         count(connection, GENERATION).await?;
         Ok(())
     }
+}
+
+/// What goes with a role goes with a change of it: keys that were made for less must not be worth more, and whoever
+/// learned in a class does not teach it.
+pub(super) async fn take_up_role(
+    connection: &mut SqliteConnection,
+    keys: &Keyring,
+    before: &RoleName,
+    user: &StoredUser,
+) -> Result<(), StoreError> {
+    if user.role == *before {
+        return Ok(());
+    }
+    remove_keys_of(connection, keys, &user.name).await?;
+    if Seat::of(&user.role) != Seat::of(before) {
+        leave_all_classes(connection, keys, &user.name).await?;
+    }
+    Ok(())
 }
 
 /// Whether an account may connect.

@@ -123,6 +123,25 @@ fn key(owner: &str) -> ApiKey {
     }
 }
 
+/// A key that was made by a student is none of a teacher's.
+#[tokio::test]
+async fn keys_go_with_a_change_of_role_and_stay_with_any_other() {
+    let world = World::new();
+    let database = school(&world).await;
+    let found = async || database.find_api_key(&"smq_one".into()).await.unwrap().is_some();
+    database.add_api_key(key("sam"), &"smq_one".into()).await.unwrap();
+    database.set_enabled(&user_name("sam"), Access::Disabled, UnixMillis::default()).await.unwrap();
+    let role = database.find_user(&user_name("sam")).await.unwrap().unwrap().role;
+    database.set_role(&user_name("sam"), &role, UnixMillis::default()).await.unwrap();
+    assert!(found().await);
+    database.set_role(&user_name("sam"), &role_name("Teacher"), UnixMillis::default()).await.unwrap();
+    assert!(!found().await);
+    database.add_api_key(key("sam"), &"smq_one".into()).await.unwrap();
+    let sam = [(1, user("sam", "Admin"))];
+    database.import_users(&sam, OnExisting::Replace, Attempt::Import).await.unwrap();
+    assert!(!found().await);
+}
+
 #[tokio::test]
 async fn a_key_is_found_by_its_secret_and_goes_with_its_owner() {
     let world = World::new();
