@@ -13,8 +13,9 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a listener takes as proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -172,6 +173,8 @@ pub struct Authenticator {
     dummy_hash: Arc<str>,
     prover: Prover,
     pool: Pool,
+    /// How long the last check took, in microseconds.
+    check_us: AtomicU64,
     memory: Mutex<Memory>,
 }
 
@@ -190,6 +193,7 @@ impl Authenticator {
             dummy_hash: HashMemory::new().hash_password(b"", settings.cost)?.into(),
             prover: Prover::new()?,
             pool: Pool::start(settings.threads, settings.queue, settings.cost)?,
+            check_us: AtomicU64::new(0),
             memory: Mutex::new(Memory {
                 throttle: Throttle::new(settings.pair_allowance, settings.address_allowance),
                 verified: VerifiedLogins::new(settings.cached_logins, settings.cached_for),
@@ -276,6 +280,11 @@ impl Authenticator {
             Some(answer) => answer.await.ok(),
             None => self.check_once(now, name, user, address, Check { proof, password, stored_hash }).await?,
         };
+        let is_right = matches!((&checked, &account), (Some(Checked::Right { .. }), Ok(_)));
+        if checked.is_some() && !is_right && self.memory().throttle.is_used_up(now, address) {
+            // A stranger is not checked any more: whoever was let in from here before must not be told apart by a check.
+            return Err(LoginRefused::openly(Reason::LoginThrottled));
+        }
         match (checked, account) {
             (None, _) => Err(LoginRefused::openly(Reason::LoginBusy)),
             (Some(Checked::Wrong), _) => Err(LoginRefused::password(Reason::BadUserNameOrPassword)),
@@ -300,18 +309,27 @@ impl Authenticator {
             let is_known = user.is_some_and(|user| memory.verified.knows(now, user, Network::of(address)));
             let familiarity = if is_known { Familiarity::Known } else { Familiarity::Stranger };
             let attempt = memory.throttle.attempt(now, name, address, familiarity);
-            let attempt = attempt.ok_or(LoginRefused::openly(Reason::LoginThrottled))?;
-            if user.is_some_and(|user| memory.verified.holds(now, user, &check.proof)) {
+            if let Some(attempt) = attempt
+                && user.is_some_and(|user| memory.verified.holds(now, user, &check.proof))
+            {
                 memory.throttle.forgive(attempt);
                 return Ok(Some(Checked::Right { rehashed: None }));
             }
             attempt
         };
+        let Some(attempt) = attempt else {
+            // As late as somebody is told who was checked.
+            tokio::time::sleep(Duration::from_micros(self.check_us.load(Ordering::Relaxed))).await;
+            return Err(LoginRefused::openly(Reason::LoginThrottled));
+        };
+        let begin = Instant::now();
         let Ok(answer) = self.pool.submit(check) else {
             self.memory().throttle.forgive(attempt);
             return Err(LoginRefused::openly(Reason::LoginBusy));
         };
         let checked = answer.await.ok();
+        let took = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.check_us.store(took.min(LONGEST_PAUSE_US), Ordering::Relaxed);
         if user.is_some() && matches!(checked, Some(Checked::Right { .. })) {
             self.memory().throttle.forgive(attempt);
         }
@@ -387,6 +405,9 @@ impl fmt::Debug for Login {
         f.debug_struct("Login").field("principal", &self.principal).finish_non_exhaustive()
     }
 }
+
+/// Whoever is refused without a check waits no longer than this for it: a flood must not fill the places of connections.
+const LONGEST_PAUSE_US: u64 = 500_000;
 
 #[cfg(test)]
 mod tests;

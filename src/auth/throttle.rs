@@ -89,6 +89,11 @@ impl Throttle {
         Some(Attempt { pair, address })
     }
 
+    /// Whether so much has failed from this address that a stranger is not even checked.
+    pub fn is_used_up(&self, now: Timestamp, address: Address) -> bool {
+        self.addresses.is_empty(now, self.hasher.hash_one(Network::of(address)))
+    }
+
     /// Takes an attempt back that was no failure: it succeeded, or was never checked.
     pub fn forgive(&mut self, attempt: Attempt) {
         self.pairs.give_back(attempt.pair);
@@ -136,9 +141,21 @@ impl Sketch {
         Self { allowance, full_at: vec![[0; ROWS]; CELLS] }
     }
 
+    /// When a bucket that is empty now will be full again.
+    fn empty_at(&self, now: Timestamp) -> u64 {
+        now.as_millis().saturating_add(self.allowance.refill_ms().saturating_mul(u64::from(self.allowance.burst)))
+    }
+
+    fn is_empty(&self, now: Timestamp, key: u64) -> bool {
+        let (refill, empty_at) = (self.allowance.refill_ms(), self.empty_at(now));
+        (0..ROWS).all(|row| {
+            let cell = self.full_at[column(key, row)][row];
+            cell.max(now.as_millis()).saturating_add(refill) > empty_at
+        })
+    }
+
     fn take(&mut self, now: Timestamp, key: u64) -> Option<Taken> {
-        let refill = self.allowance.refill_ms();
-        let empty_at = now.as_millis().saturating_add(refill.saturating_mul(u64::from(self.allowance.burst)));
+        let (refill, empty_at) = (self.allowance.refill_ms(), self.empty_at(now));
         let mut rows = [false; ROWS];
         for (row, taken) in rows.iter_mut().enumerate() {
             let cell = &mut self.full_at[column(key, row)][row];
@@ -227,6 +244,8 @@ mod tests {
         let from = "192.0.2.1:1";
         assert_eq!(failures(&mut throttle, at(0), "ann", from) + failures(&mut throttle, at(0), "bob", from), 5);
         assert!(throttle.attempt(at(0), "cid", address(from), Familiarity::Stranger).is_none());
+        assert!(throttle.is_used_up(at(0), address(from)) && !throttle.is_used_up(at(2), address(from)));
+        assert!(!throttle.is_used_up(at(0), address("192.0.2.2:1")));
         assert!(throttle.attempt(at(0), "cid", address(from), Familiarity::Known).is_some());
         assert!(throttle.attempt(at(0), "ann", address(from), Familiarity::Known).is_none(), "guessed too often");
     }

@@ -127,6 +127,32 @@ async fn an_unknown_user_takes_as_long_as_a_known_one() {
     assert!(*most < *least * 4, "{fastest:?}");
 }
 
+/// Who was let in from here before is checked even then: a guess must not show that, neither by its answer nor by its time.
+#[tokio::test]
+async fn where_too_much_was_guessed_a_known_user_is_told_no_more_than_an_unknown_one() {
+    let cost = PasswordCost::new(8 * 1024, 2).unwrap();
+    let stored: Arc<str> = hash_password(&SecretString::from("secret"), cost).unwrap().into();
+    let ann_only = Directory::new([Account { password_hash: Some(stored), ..account("ann", "") }]);
+    let address_allowance = Allowance { burst: 5, refill: Duration::from_secs(1000) };
+    let settings = AuthSettings { cost, address_allowance, ..settings() };
+    let authenticator = Authenticator::start(&settings, ann_only).unwrap();
+    assert_eq!(login(&authenticator, password("ann", "secret")).await, ann());
+    for number in 0..5 {
+        login(&authenticator, password(&format!("nobody{number}"), "guess")).await.unwrap_err();
+    }
+    let throttled = Err((Reason::LoginThrottled, Reason::LoginThrottled));
+    let mut fastest = [Duration::MAX; 2];
+    for round in 0..4 {
+        for (fastest, name) in fastest.iter_mut().zip(["ann", "somebody"]) {
+            let start = Instant::now();
+            assert_eq!(login(&authenticator, password(name, &format!("wrong {round}"))).await, throttled, "{name}");
+            *fastest = start.elapsed().min(*fastest);
+        }
+    }
+    assert!(fastest[0] < fastest[1] * 4 && fastest[1] < fastest[0] * 4, "{fastest:?}");
+    assert_eq!(login(&authenticator, password("ann", "secret")).await, ann(), "the right password is let in");
+}
+
 #[tokio::test]
 async fn without_credentials_one_is_anonymous_where_that_is_allowed() {
     let authenticator = authenticator();
