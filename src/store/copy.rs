@@ -1,8 +1,9 @@
 //! A whole copy of a database in a file of its own, while others read and write the original.
 
-use super::error::StoreError;
+use super::error::{FileAction, StoreError};
 use super::private_file::{PrivateFile, remove_if_there, sync_file};
 use sqlx::{SqliteConnection, query};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Writes the database as it is at this moment, without its free pages, to a new file of mode 0600. What an earlier
@@ -23,6 +24,18 @@ pub(super) async fn copy_to(connection: &mut SqliteConnection, to: &Path) -> Res
         remove_if_there(to)?;
     }
     copied
+}
+
+/// Refuses a database that was closed and has its log still: it must not be moved, because it is whole with that alone.
+///
+/// SQLite does not say so when the disk refuses to take the log into the file as the last connection closes.
+pub(super) fn demand_no_log(path: &Path) -> Result<(), StoreError> {
+    let log = with_suffix(path, "-wal");
+    if !log.exists() {
+        return Ok(());
+    }
+    let source = io::Error::other("the disk did not take it into the database");
+    Err(StoreError::File { action: FileAction::Remove, path: log, source })
 }
 
 /// Under which name a file is made before it is put in its place.

@@ -1,6 +1,7 @@
 //! A new database: its keys, the roles that every store has, and their rules.
 
 use super::connection::options;
+use super::copy::{demand_no_log, unfinished, with_suffix};
 use super::database::{Database, GENERATION, GENERATION_IN_FORCE};
 use super::error::StoreError;
 use super::keys::{DataKey, Keyring, LastingKeys, MasterKey, StoreId};
@@ -13,7 +14,7 @@ use super::users::LAST_USER;
 use super::wrapping::{KEY_CHECK, KEY_CHECK_TEXT, SALT, STORE_ID, key_check_place};
 use crate::broker::{RoleName, RuleEffect, Subject, TopicPattern};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, query};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 impl Database {
     /// Makes the database of a data folder, and the folder if need be. An existing one is left as it is.
@@ -25,11 +26,9 @@ impl Database {
         if path.exists() {
             return Err(StoreError::AlreadyExists { path });
         }
-        let unfinished = folder.join("securemq.db.unfinished");
+        let unfinished = unfinished(&path);
         for suffix in ["", "-wal", "-shm"] {
-            let mut name = unfinished.as_os_str().to_owned();
-            name.push(suffix);
-            remove_if_there(&PathBuf::from(name))?;
+            remove_if_there(&with_suffix(&unfinished, suffix))?;
         }
         // SQLite gives -wal and -shm the mode of the file beside them.
         PrivateFile::create(&unfinished, &[])?;
@@ -39,6 +38,7 @@ impl Database {
         fill(&mut connection, key).await?;
         query("COMMIT").execute(&mut connection).await?;
         connection.close().await?;
+        demand_no_log(&unfinished)?;
         put_in_place(&unfinished, &path)?;
         Self::open(folder, key).await
     }

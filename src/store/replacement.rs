@@ -3,7 +3,7 @@
 //! Everything new is written into the folder `replacement.unfinished`. Renamed to `replacement` it holds: whoever opens
 //! the data folder next first moves the old files aside and the new ones in, as often as it takes.
 
-use super::copy::with_suffix;
+use super::copy::{demand_no_log, with_suffix};
 use super::database_path::{DATABASE, database_in};
 use super::error::{FileAction, StoreError};
 use super::private_file::{PrivateFile, create_private_folder, put_in_place, remove_if_there, sync_folder_of};
@@ -37,12 +37,7 @@ impl Replacement {
         let suffix = free_suffix(&self.folder, why);
         let staged = self.staged();
         PrivateFile::create(&staged.join(SUFFIX), suffix.as_bytes())?;
-        let log = with_suffix(&staged.join(DATABASE), "-wal");
-        if log.exists() {
-            // SQLite does not say so when it cannot write the log back as it closes: what is in there would be lost.
-            let source = io::Error::other("its log was not written back");
-            return Err(StoreError::File { action: FileAction::Rename, path: log, source });
-        }
+        demand_no_log(&staged.join(DATABASE))?;
         put_in_place(&staged, &self.folder.join(READY))?;
         finish_replacement(&self.folder)?;
         let aside = MOVED.iter().map(|name| with_suffix(&self.folder.join(name), &suffix));

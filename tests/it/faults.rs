@@ -1,14 +1,46 @@
 //! A disk that refuses: what needs it is refused, everything else goes on, and it is taken again when the disk does.
 
 use crate::support::PATIENCE;
-use crate::support::broker::Broker;
+use crate::support::broker::{Broker, Threads, finish, securemq, unsynced_at};
 use crate::support::raw::Client;
 use crate::support::strace::Fault;
 use crate::support::wire::{Connect, Publish};
 use std::path::PathBuf;
 use std::time::Instant;
+use tempfile::TempDir;
 
 const QUOTA_EXCEEDED: u8 = 0x97;
+
+/// A database never comes into its place without the log that is beside it still: if the disk does not confirm that the log
+/// was taken in, whoever makes it is refused, and the next one makes a whole of it.
+#[test]
+fn a_database_whose_making_the_disk_did_not_confirm_is_made_anew() {
+    let mut refused = 0;
+    // The sync of its end is the first one of the main thread, or the third of the one that works for SQLite: whichever is
+    // the last to let go of it.
+    for (thread, number) in [(Threads::Main, 1), (Threads::All, 3)].repeat(20) {
+        let folder = TempDir::new().unwrap();
+        let add = |user| ["user", "add", user, "--role", "Teacher", "--password-stdin"];
+        let mut command = unsynced_at(folder.path(), "securemq.db.unfinished", thread, number);
+        command.args(add("tina"));
+        let output = finish(command, "correct horse\n");
+        if output.status.success() {
+            assert!(!folder.path().join("data/securemq.db.unfinished-wal").exists(), "{thread:?}");
+        } else {
+            assert!(String::from_utf8_lossy(&output.stderr).contains("error: "), "{thread:?}: {output:?}");
+            assert!(!folder.path().join("data/securemq.db").exists(), "{thread:?}");
+            refused += 1;
+        }
+        let mut command = securemq(folder.path());
+        command.args(add("tom"));
+        let output = finish(command, "correct horse\n");
+        assert!(output.status.success(), "after {thread:?}: {output:?}");
+        if refused == 2 {
+            return;
+        }
+    }
+    panic!("the disk confirmed everything");
+}
 
 /// The files of the database that a write goes to.
 fn database(broker: &Broker) -> Vec<PathBuf> {

@@ -106,8 +106,8 @@ fn nothing_acknowledged_is_lost_or_doubled_by_a_loss_of_power() {
 /// nothing of it: so it has to be written again before anything of it is acknowledged.
 #[test]
 fn what_a_failed_sync_leaves_open_is_written_again_before_it_is_acknowledged() {
-    // Of each thread the twentieth: the database is made with fewer, and each failure brings a new thread.
-    let failed = load_and_cut(&["-e", "inject=fsync,fdatasync:error=EIO:when=20"]);
+    // Of each thread the twenty-fifth: the database is made with fewer, and each failure brings a new thread.
+    let failed = load_and_cut(&["-e", "inject=fsync,fdatasync:error=EIO:when=25"]);
     assert!(failed >= 3, "{failed} syncs failed");
 }
 

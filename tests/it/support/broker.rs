@@ -415,10 +415,31 @@ fn data_folder(folder: &Path) -> PathBuf {
 /// A command on the folder of a test that is killed at its call of this number that changes a file.
 pub fn killed_at(folder: &Path, number: u32) -> Command {
     let calls = "pwrite64,fsync,fdatasync,ftruncate,unlink,rename,renameat2,linkat,link";
-    let injection = format!("inject={calls}:signal=SIGKILL:when={number}");
-    let trace = format!("trace={calls}");
-    let words = ["strace", "-f", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
-    securemq_run_by(&words.map(str::to_owned), folder)
+    injected(folder, calls, &format!("signal=SIGKILL:when={number}"), &["-f"])
+}
+
+/// Whose calls are counted; each thread has its own count.
+#[derive(Debug, Clone, Copy)]
+pub enum Threads {
+    Main,
+    All,
+}
+
+/// A command on the folder of a test to which the disk does not confirm the sync of this number of a file of its data.
+pub fn unsynced_at(folder: &Path, file: &str, threads: Threads, number: u32) -> Command {
+    let file = data_folder(folder).join(file);
+    let words = match threads {
+        Threads::Main => ["-P", file.to_str().unwrap()].to_vec(),
+        Threads::All => ["-P", file.to_str().unwrap(), "-f"].to_vec(),
+    };
+    injected(folder, "fsync,fdatasync", &format!("error=EIO:when={number}"), &words)
+}
+
+fn injected(folder: &Path, calls: &str, what: &str, more: &[&str]) -> Command {
+    let (trace, injection) = (format!("trace={calls}"), format!("inject={calls}:{what}"));
+    let words = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
+    let words: Vec<_> = words.iter().chain(more).map(|&word| word.to_owned()).collect();
+    securemq_run_by(&words, folder)
 }
 
 /// A folder as the broker makes its own.
