@@ -25,7 +25,7 @@ enum ApiKeyAction {
     #[command(after_help = "\
 A program sends it with every request as `Authorization: Bearer smq_...`. It may do what its user may, and of that only \
 what its scopes name: read to look, publish to publish messages, manage to change things. A user's keys go with the \
-user, and when the user gets another role.
+user, and when the user gets another role; those of an administrator stay and may do what the new role may.
 
   securemq apikey add --user tina --name report --scope read
   securemq apikey add --user root --name sync --scope read --scope manage --days 30")]

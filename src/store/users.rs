@@ -150,7 +150,7 @@ impl Database {
 }
 
 /// What goes with a role goes with a change of it: keys that were made for less must not be worth more, and whoever
-/// learned in a class does not teach it.
+/// learned in a class does not teach it. Nothing is more than an administrator, so the keys of one stay and are worth less.
 pub(super) async fn take_up_role(
     connection: &mut SqliteConnection,
     keys: &Keyring,
@@ -160,7 +160,9 @@ pub(super) async fn take_up_role(
     if user.role == *before {
         return Ok(());
     }
-    remove_keys_of(connection, keys, &user.name).await?;
+    if before.as_str() != "Admin" {
+        remove_keys_of(connection, keys, &user.name).await?;
+    }
     if Seat::of(&user.role) != Seat::of(before) {
         leave_all_classes(connection, keys, &user.name).await?;
     }

@@ -140,6 +140,12 @@ async fn keys_go_with_a_change_of_role_and_stay_with_any_other() {
     let sam = [(1, user("sam", "Admin"))];
     database.import_users(&sam, OnExisting::Replace, Attempt::Import).await.unwrap();
     assert!(!found().await);
+    // An administrator's keys are worth less from now on, and are gone before they could be worth more again.
+    database.add_api_key(key("sam"), &"smq_one".into()).await.unwrap();
+    database.set_role(&user_name("sam"), &role, UnixMillis::default()).await.unwrap();
+    assert!(found().await);
+    database.set_role(&user_name("sam"), &role_name("Admin"), UnixMillis::default()).await.unwrap();
+    assert!(!found().await);
 }
 
 #[tokio::test]
