@@ -775,7 +775,7 @@ describe('everybody', () => {
     await tabTo(/^password$/);
     await keyboard.type(adminPassword);
     await keyboard.press('Enter');
-    await page.waitForSelector('.shell');
+    await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
     // The first stop is the way past the navigation.
     await page.evaluate(() => document.activeElement.blur());
     await keyboard.press('Tab');
